@@ -1,1 +1,3 @@
+//! The binary `jackdaw`.
+
 fn main() {}

@@ -1,0 +1,7 @@
+//! The node: configuration, command line, certificates, signals and the wiring of everything below.
+//!
+//! Does not: know any rule of XMPP.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
