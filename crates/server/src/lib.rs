@@ -4,4 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod command;
 pub mod config;
+
+pub use config::configuration_markdown;

@@ -1,3 +1,16 @@
 //! The binary `jackdaw`.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use jackdaw_server::{cli::Cli, command};
+
+/// Returns memory after a burst and allocates without locks between the workers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    command::run(Cli::parse())
+}

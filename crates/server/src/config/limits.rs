@@ -11,10 +11,10 @@ section! {
     /// How much one peer, one account and all of them together may hold. What is refused is answered with
     /// an error that says so; nothing is dropped silently.
     Limits {
-        /// Client connections of the node; one more is closed at once. Also bound by memory: an idle
+        /// Client connections of the node; more wait in the kernel's queue. Also bound by memory: an idle
         /// session costs about 5 KB with its socket, more with TLS.
         connections_max: u32 = 1_000_000 => RESTART.count("connections", 1, 100_000_000);
-        /// Connections from one IPv4 address or one IPv6 /64. Large enough for an office behind one
+        /// Connections from one IPv4 address or one IPv6 /64; one more is closed at once. Large enough for an office behind one
         /// address, small enough that one machine cannot take all of `connections_max`.
         connections_per_address_max: u32 = 4_096 => RESTART.count("connections", 1, 100_000_000);
         /// Bytes of one stanza, and of the stream header, before the client has authenticated. RFC 6120

@@ -94,12 +94,12 @@ section! {
         driver: Driver = Driver::Auto => RESTART;
         /// Worker threads; 0 means one per core.
         workers: u32 = 0 => RESTART.count("threads", 0, 1_024);
-        /// Connections one worker accepts in a second; more wait in the kernel's queue. A TLS handshake
-        /// costs about 0.2 ms of a core, so a core that did nothing else could do 5,000.
-        accepts_per_sec_max: u32 = 5_000 => RESTART.count("connections per second", 1, 1_000_000);
+        /// Connections accepted in a second, all workers together; more wait in the kernel's queue. A TLS
+        /// handshake costs about 0.2 ms of a core, so a core that did nothing else could do 5,000.
+        accepts_per_sec_max: u32 = 10_000 => RESTART.count("connections per second", 1, 1_000_000);
         /// File descriptors kept back for the store, the log and the HTTP listener, so that a flood of
         /// clients cannot stop a commit.
-        descriptors_reserved: u32 = 256 => RESTART.count("descriptors", 32, 65_536);
+        descriptors_reserved: u32 = 512 => RESTART.count("descriptors", 32, 65_536);
     }
 }
 

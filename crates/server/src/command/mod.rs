@@ -1,0 +1,85 @@
+//! What each command does.
+
+mod config;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command};
+use crate::config::{Config, ConfigError, FILE_DEFAULT};
+
+/// Why a command did not do what it was asked. Each variant has its exit code.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It did not work; the text says why and what to do.
+    #[error("{0}")]
+    Failed(String),
+    /// The configuration is wrong.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The account does not exist, or exists already.
+    #[error("{0}")]
+    Account(String),
+}
+
+impl CommandError {
+    /// As promised in the help. 2 is clap's, for a wrong command line.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            CommandError::Failed(_) => ExitCode::FAILURE,
+            CommandError::Config(_) => ExitCode::from(3),
+            CommandError::Account(_) => ExitCode::from(4),
+        }
+    }
+}
+
+/// Runs the command, and says on standard error what went wrong.
+pub fn run(cli: Cli) -> ExitCode {
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("jackdaw: {error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), CommandError> {
+    let place = Place { file: cli.config, data: cli.data };
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve | Command::User(_) => {
+            place.read()?;
+            Err(CommandError::Failed("the store and the edge are not wired yet".into()))
+        }
+        Command::Config(command) => config::run(command, &place),
+    }
+}
+
+/// Where the operator says the configuration and the data are.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+}
+
+impl Place {
+    /// The file to read: the one named, or `jackdaw.toml` if it is here.
+    pub fn file(&self) -> Option<&Path> {
+        let default = Path::new(FILE_DEFAULT);
+        self.file.as_deref().or_else(|| default.exists().then_some(default))
+    }
+
+    /// Reads the configuration; without a file it is the default.
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        let mut config = match self.file() {
+            Some(file) => Config::read(file)?,
+            None => Config::default(),
+        };
+        if let Some(data) = &self.data {
+            config.server.data_dir.clone_from(data);
+        }
+        Ok(config)
+    }
+}

@@ -1,0 +1,62 @@
+//! `jackdaw config` as an operator runs it.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+fn jackdaw(arguments: &[&str], directory: &std::path::Path, input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_jackdaw"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("JACKDAW_CONFIG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // A command that does not read its input may be gone by now.
+    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
+    child.wait_with_output().expect("the binary ends")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+#[test]
+fn the_printed_default_passes_the_check() {
+    let directory = tempfile::tempdir().unwrap();
+    let printed = jackdaw(&["config", "default"], directory.path(), "");
+    assert!(printed.status.success());
+    let checked = jackdaw(&["config", "check", "-"], directory.path(), text(&printed.stdout));
+    assert_eq!(text(&checked.stdout), "standard input: fine, for localhost\n");
+    assert_eq!(checked.status.code(), Some(0));
+}
+
+#[test]
+fn a_wrong_file_ends_with_code_3_and_names_line_and_key() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("jackdaw.toml"), "[log]\n\nlevl = \"info\"\n").unwrap();
+    for arguments in [&["config", "check"][..], &["serve"], &["user", "list"]] {
+        let output = jackdaw(arguments, directory.path(), "");
+        assert_eq!(
+            text(&output.stderr),
+            "jackdaw: jackdaw.toml:3: log.levl: unknown key; did you mean `level`?\n"
+        );
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = jackdaw(&["config", "check", "missing.toml"], directory.path(), "");
+    assert!(text(&output.stderr).starts_with("jackdaw: missing.toml: cannot be read: "));
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_code_2() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = jackdaw(&["sing"], directory.path(), "");
+    assert_eq!(output.status.code(), Some(2));
+}
