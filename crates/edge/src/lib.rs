@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The edge: every client socket of the node, one worker thread per core.
+//!
+//! A worker owns its connections whole: listener, sockets, slab, timers. It is generic over a
+//! [`Protocol`], which sees plaintext bytes and answers into pooled buffers; nothing between a
+//! socket and a protocol takes a lock, allocates per message or calls through a pointer. Two
+//! drivers do the system calls, io_uring and epoll; everything above them is the same code.
+//!
+//! *Does not:* know XML or XMPP (that is the protocol's), dial out, or run tokio.
+
+mod address;
+mod admission;
+mod clock;
+mod config;
+mod core;
+mod doorbell;
+mod driver;
+mod edge;
+mod engine;
+mod io;
+mod link;
+mod listen;
+mod mail;
+mod pages;
+mod pool;
+mod protocol;
+mod stats;
+mod sys;
+mod timers;
+mod worker;
+
+pub use config::{DriverChoice, EdgeConfig, Limits, ListenerConfig, TlsMode};
+pub use driver::DriverKind;
+pub use edge::{Edge, EdgeError, RunningEdge};
+pub use io::{Io, WorkerIo};
+pub use mail::Mailbox;
+pub use protocol::{CloseReason, ConnectionId, Fate, Peer, Protocol};
+pub use stats::{EdgeStats, WorkerStats};
