@@ -1,0 +1,132 @@
+//! Every metric there is: its name, its labels and what it counts.
+
+/// What a metric's values mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What its values mean.
+    pub kind: Kind,
+    /// Its labels, each from a closed set: what a peer sends never becomes a label.
+    pub labels: &'static [&'static str],
+    /// What it counts.
+    pub help: &'static str,
+}
+
+/// The names, for those who fill them in.
+pub mod names {
+    /// Sessions by state.
+    pub const SESSIONS: &str = "xmpp_sessions";
+    /// Connections with a socket.
+    pub const CONNECTIONS: &str = "xmpp_connections";
+    /// Connections accepted.
+    pub const CONNECTIONS_ACCEPTED: &str = "xmpp_connections_accepted_total";
+    /// Connections refused or cut off.
+    pub const CONNECTIONS_REFUSED: &str = "xmpp_connections_refused_total";
+    /// Stanzas by kind and direction.
+    pub const STANZAS: &str = "xmpp_stanzas_total";
+    /// Bytes by direction.
+    pub const BYTES: &str = "xmpp_bytes_total";
+    /// Authentications by mechanism and result.
+    pub const AUTH: &str = "xmpp_auth_total";
+    /// Errors by condition.
+    pub const ERRORS: &str = "xmpp_errors_total";
+    /// Entries waiting, by queue.
+    pub const QUEUE_DEPTH: &str = "xmpp_queue_depth";
+    /// Time of a group commit.
+    pub const COMMIT_LATENCY: &str = "xmpp_commit_latency_seconds";
+    /// The driver in use.
+    pub const EDGE_INFO: &str = "xmpp_edge_info";
+    /// The version that runs.
+    pub const BUILD_INFO: &str = "xmpp_build_info";
+    /// Resident memory.
+    pub const MEMORY: &str = "process_resident_memory_bytes";
+    /// CPU time.
+    pub const CPU: &str = "process_cpu_seconds_total";
+}
+
+const fn metric(
+    name: &'static str,
+    kind: Kind,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Metric {
+    Metric { name, kind, labels, help }
+}
+
+/// The table from which the registry is described and the dashboard is checked.
+pub const METRICS: &[Metric] = &[
+    metric(
+        names::SESSIONS,
+        Kind::Gauge,
+        &["state"],
+        "Sessions: connected, or detached and waiting to be resumed (XEP-0198).",
+    ),
+    metric(names::CONNECTIONS, Kind::Gauge, &[], "Client connections with a socket."),
+    metric(names::CONNECTIONS_ACCEPTED, Kind::Counter, &[], "Client connections accepted."),
+    metric(
+        names::CONNECTIONS_REFUSED,
+        Kind::Counter,
+        &["reason"],
+        "Client connections refused or cut off by the server, by reason.",
+    ),
+    metric(
+        names::STANZAS,
+        Kind::Counter,
+        &["kind", "direction"],
+        "Stanzas: message, presence or iq; received from clients or sent to them.",
+    ),
+    metric(
+        names::BYTES,
+        Kind::Counter,
+        &["direction"],
+        "Bytes received from client sockets and sent to them, TLS included.",
+    ),
+    metric(
+        names::AUTH,
+        Kind::Counter,
+        &["mechanism", "result"],
+        "Authentications finished, by SASL mechanism and result (success or the failure's condition).",
+    ),
+    metric(
+        names::ERRORS,
+        Kind::Counter,
+        &["condition"],
+        "Stream and stanza errors the server answered with, by condition (RFC 6120 §4.9.3, §8.3.3).",
+    ),
+    metric(names::QUEUE_DEPTH, Kind::Gauge, &["queue"], "Entries waiting in a bounded queue."),
+    metric(
+        names::COMMIT_LATENCY,
+        Kind::Histogram,
+        &[],
+        "Time from a write's arrival at the store to its durable group commit.",
+    ),
+    metric(names::EDGE_INFO, Kind::Gauge, &["driver"], "Workers running on an I/O driver."),
+    metric(names::BUILD_INFO, Kind::Gauge, &["version"], "1 for the version that runs."),
+    metric(names::MEMORY, Kind::Gauge, &[], "Resident memory of the process."),
+    metric(names::CPU, Kind::Counter, &[], "CPU time of the process, user and system."),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_end_in_total_and_nothing_else_does() {
+        for metric in METRICS {
+            let is_counter = metric.kind == Kind::Counter;
+            assert_eq!(is_counter, metric.name.ends_with("_total"), "{}", metric.name);
+        }
+    }
+}
