@@ -1,6 +1,7 @@
 //! What an account stores to recognise its owner: SCRAM keys, never the password.
 
 use super::hash::{Hash, equal};
+use super::row::{Reader, RowError};
 use super::secret::Password;
 use std::fmt;
 use std::num::NonZeroU32;
@@ -150,35 +151,19 @@ impl Credentials {
     }
 
     /// Reads a stored row back.
-    pub fn decode(row: &[u8]) -> Result<Credentials, CredentialsError> {
-        let mut rest = Reader(row);
-        let version = rest.byte()?;
-        if version != VERSION {
-            return Err(CredentialsError::Version(version));
-        }
+    pub fn decode(row: &[u8]) -> Result<Credentials, RowError> {
+        let mut rest = Reader::new(row, VERSION)?;
         let generation = Generation(u64::from_be_bytes(rest.array()?));
         let mut credentials = Credentials::without_password(generation);
         let mut last_tag = 0;
-        while !rest.0.is_empty() {
+        while !rest.is_empty() {
             let tag = rest.byte()?;
-            let hash =
-                hash_of(tag).filter(|_| tag > last_tag).ok_or(CredentialsError::Malformed)?;
+            let hash = hash_of(tag).filter(|_| tag > last_tag).ok_or(RowError::Malformed)?;
             last_tag = tag;
             credentials = credentials.with_keys(hash, decode_keys(hash, &mut rest)?);
         }
         Ok(credentials)
     }
-}
-
-/// Why a stored row is not credentials. Our own trouble; a client sees `temporary-auth-failure`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CredentialsError {
-    /// Written by a newer server, or not by this one at all.
-    #[error("credentials of version {0} are not known to this server")]
-    Version(u8),
-    /// Cut off, out of order or out of range.
-    #[error("the stored credentials are damaged")]
-    Malformed,
 }
 
 /// The version this code writes. A new layout gets a new one, and the old stays readable.
@@ -200,41 +185,20 @@ fn hash_of(wanted: u8) -> Option<Hash> {
     Hash::ALL.into_iter().find(|hash| tag(*hash) == wanted)
 }
 
-fn decode_keys(hash: Hash, rest: &mut Reader<'_>) -> Result<ScramKeys, CredentialsError> {
+fn decode_keys(hash: Hash, rest: &mut Reader<'_>) -> Result<ScramKeys, RowError> {
     let iterations = u32::from_be_bytes(rest.array()?);
     let salt_bytes = usize::from(rest.byte()?);
     if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations)
         || !(1..=SALT_BYTES_MAX).contains(&salt_bytes)
     {
-        return Err(CredentialsError::Malformed);
+        return Err(RowError::Malformed);
     }
     Ok(ScramKeys {
-        iterations: NonZeroU32::new(iterations).ok_or(CredentialsError::Malformed)?,
+        iterations: NonZeroU32::new(iterations).ok_or(RowError::Malformed)?,
         salt: rest.take(salt_bytes)?.into(),
         stored_key: Zeroizing::new(rest.take(hash.output_bytes())?.into()),
         server_key: Zeroizing::new(rest.take(hash.output_bytes())?.into()),
     })
-}
-
-/// The unread rest of a row.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, bytes: usize) -> Result<&'a [u8], CredentialsError> {
-        let (taken, rest) = self.0.split_at_checked(bytes).ok_or(CredentialsError::Malformed)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], CredentialsError> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(CredentialsError::Malformed)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, CredentialsError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
 }
 
 #[cfg(test)]
@@ -311,14 +275,15 @@ mod tests {
         for end in 0..row.len() {
             match Credentials::decode(&row[..end]) {
                 Ok(cut) => assert_eq!(cut.encode(), row[..end]),
-                Err(error) => assert_eq!(error, CredentialsError::Malformed),
+                Err(error) => assert_eq!(error, RowError::Malformed),
             }
         }
     }
 
     #[test]
     fn a_damaged_row_is_refused() {
-        let damage: [(&str, fn(&mut Vec<u8>)); 6] = [
+        type Damage = fn(&mut Vec<u8>);
+        let damage: [(&str, Damage); 6] = [
             ("trailing byte", |row| row.push(0)),
             ("unknown hash", |row| row[9] = 9),
             ("hashes out of order", |row| row[9] = 3),
@@ -329,9 +294,9 @@ mod tests {
         for (what, damage) in damage {
             let mut row = credentials().encode();
             damage(&mut row);
-            assert_eq!(Credentials::decode(&row), Err(CredentialsError::Malformed), "{what}");
+            assert_eq!(Credentials::decode(&row), Err(RowError::Malformed), "{what}");
         }
-        assert_eq!(Credentials::decode(&[2]), Err(CredentialsError::Version(2)));
+        assert_eq!(Credentials::decode(&[2]), Err(RowError::Version(2)));
     }
 
     #[test]

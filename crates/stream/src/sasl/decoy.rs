@@ -76,9 +76,7 @@ impl Decoy {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(label.as_bytes());
         context.update(&[0]);
-        context.update(account.local().unwrap_or_default().as_bytes());
-        context.update(b"@");
-        context.update(account.domain().as_bytes());
+        context.update(account.as_str().as_bytes());
         context.sign()
     }
 }
@@ -101,7 +99,7 @@ mod tests {
     }
 
     fn jid(local: &str) -> BareJid {
-        BareJid::new(local, "example.org").expect("a JID")
+        BareJid::new(Some(local), "example.org").expect("a JID")
     }
 
     #[test]

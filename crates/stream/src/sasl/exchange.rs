@@ -4,10 +4,11 @@ use super::channel::Channel;
 use super::credentials::{Credentials, Generation};
 use super::decoy::Decoy;
 use super::failure::SaslFailure;
-use super::fast::{FastRequest, FastTokens, TokenUse};
+use super::fast::FastRequest;
 use super::mechanism::Mechanism;
 use super::offer::Offer;
 use super::secret::Password;
+use super::tokens::{FastTokens, TokenUse, UnixSeconds};
 use super::wire::MESSAGE_BYTES_MAX;
 use super::{anonymous, external, fast, plain, scram};
 use base64::Engine;
@@ -110,6 +111,8 @@ pub enum Answer {
         generation: Option<Generation>,
         /// Those of this client.
         tokens: FastTokens,
+        /// The wall clock, for their expiry.
+        now: UnixSeconds,
     },
     /// It could not be found out.
     Unavailable,
@@ -225,8 +228,8 @@ impl ExpectAnswer {
             (Waiting::External(state), Answer::Credentials(held)) => state.answer(held.as_ref()),
             (Waiting::Scram(state), Answer::Credentials(held)) => Ok(state.answer(held.as_ref())),
             (Waiting::Plain(state), Answer::PasswordChecked(checked)) => state.answer(checked),
-            (Waiting::Fast(state), Answer::FastTokens { generation, tokens }) => {
-                state.answer(generation, &tokens)
+            (Waiting::Fast(state), Answer::FastTokens { generation, tokens, now }) => {
+                state.answer(generation, &tokens, now)
             }
             (_, Answer::Unavailable) => Err(SaslFailure::temporary_auth_failure()),
             (

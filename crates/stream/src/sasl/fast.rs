@@ -1,22 +1,18 @@
 //! FAST (XEP-0484): a token instead of a password, by the Hashed Token mechanisms
 //! (draft-schmaus-kitten-sasl-ht-09), in one round trip.
 //!
-//! Owns the check of a token. Does not: store, issue or rotate tokens.
+//! Owns the check of a client's proof. Does not: the life of tokens (`tokens.rs`).
 
 use super::credentials::Generation;
 use super::exchange::{Context, ExpectAnswer, Need, Step, Success};
 use super::failure::SaslFailure;
 use super::hash::{Hash, equal};
-use super::{identity, mechanism::Mechanism, secret::Secret};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use super::tokens::{FastToken, FastTokens, TokenSlot, TokenUse, UnixSeconds};
+use super::{identity, mechanism::Mechanism};
 use jackdaw_jid::BareJid;
 
 /// Bytes of a SHA-256 HMAC.
 pub(super) const TOKEN_PROOF_BYTES: usize = Hash::Sha256.output_bytes();
-
-/// Random bytes in a token: 192 bits, beyond any guessing, and whole base64 groups.
-pub const TOKEN_RANDOM_BYTES: usize = 24;
 
 /// What the client said in `<fast/>` (XEP-0484 §3.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,56 +20,6 @@ pub struct FastRequest {
     /// `count`: how often the client has tried this token. We take no TLS early data, so it may be
     /// absent.
     pub count: Option<u32>,
-}
-
-/// A token as the store has it, for one account and one client (`<user-agent id=''/>`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FastToken {
-    /// The text in the attribute `token`, which is the key as it stands.
-    pub secret: Secret,
-    /// The mechanism it was requested for; no other accepts it (XEP-0484 §3.4).
-    pub mechanism: Mechanism,
-    /// The account it was given to. A later account of that name has another generation.
-    pub generation: Generation,
-    /// Whether it is past its expiry, by the clock of whoever reads the store.
-    pub expired: bool,
-    /// The highest `count` it was used with.
-    pub count: u32,
-}
-
-impl FastToken {
-    /// Text for a new token, from the operating system's generator. The scheme lets scanners
-    /// recognise leaked ones (RFC 8959).
-    pub fn text(random: [u8; TOKEN_RANDOM_BYTES]) -> Secret {
-        Secret::new(format!("secret-token:fast-{}", URL_SAFE_NO_PAD.encode(random)))
-    }
-}
-
-/// The two tokens a client can have (XEP-0484 §5.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FastTokens {
-    /// Issued last, and not used so far.
-    pub new: Option<FastToken>,
-    /// Used before.
-    pub current: Option<FastToken>,
-}
-
-/// Which of the two it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenSlot {
-    /// The new one, which thereby becomes the current one.
-    New,
-    /// The current one.
-    Current,
-}
-
-/// What has to be written down about a token after it was used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenUse {
-    /// The token that was right.
-    pub slot: TokenSlot,
-    /// Its new highest count.
-    pub count: u32,
 }
 
 /// The message has been read; the tokens of the account and client are wanted.
@@ -122,6 +68,7 @@ impl AwaitTokens {
         self,
         generation: Option<Generation>,
         tokens: &FastTokens,
+        now: UnixSeconds,
     ) -> Result<Step, SaslFailure> {
         // Both are checked whatever the first says, an absent one as a decoy.
         let new = self.check(tokens.new.as_ref());
@@ -134,7 +81,7 @@ impl AwaitTokens {
         if generation != Some(token.generation) {
             return Err(SaslFailure::not_authorized());
         }
-        if token.expired {
+        if token.expires_at <= now {
             return Err(SaslFailure::credentials_expired());
         }
         // A count that does not rise is a replay (§3.4).

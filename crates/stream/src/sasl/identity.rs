@@ -7,7 +7,7 @@ use jackdaw_jid::BareJid;
 ///
 /// A name that no localpart can have is answered like an unknown one.
 pub(super) fn account(username: &str, domain: &str) -> Result<BareJid, SaslFailure> {
-    BareJid::new(username, domain).map_err(|_| SaslFailure::not_authorized())
+    BareJid::new(Some(username), domain).map_err(|_| SaslFailure::not_authorized())
 }
 
 /// Lets pass only the account's own bare JID (RFC 6120 §6.3.8). Nobody acts for somebody else here,
@@ -22,13 +22,10 @@ pub(super) fn check_authzid(authzid: Option<&str>, account: &BareJid) -> Result<
 
 /// Reads an authorization identity: a bare JID with a localpart, prepared like every other.
 pub(super) fn parse_authzid(authzid: &str) -> Result<BareJid, SaslFailure> {
-    // The first `/` starts a resource (RFC 7622 §3.1), and a resource is not an identity to
-    // authenticate as.
-    if authzid.contains('/') {
-        return Err(SaslFailure::invalid_authzid());
-    }
-    let (local, domain) = authzid.split_once('@').ok_or_else(SaslFailure::invalid_authzid)?;
-    BareJid::new(local, domain).map_err(|_| SaslFailure::invalid_authzid())
+    BareJid::parse(authzid)
+        .ok()
+        .filter(|jid| jid.local().is_some())
+        .ok_or_else(SaslFailure::invalid_authzid)
 }
 
 #[cfg(test)]

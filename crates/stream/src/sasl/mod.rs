@@ -1,6 +1,7 @@
 //! SASL, the receiving entity's side: who is at the other end of a stream.
 //!
-//! Owns the mechanisms, what is offered of them, and the stored form of credentials. Used alike by
+//! Owns the mechanisms, what is offered of them, and the stored form of
+//! credentials and tokens. Used alike by
 //! RFC 6120's SASL and by SASL2 (XEP-0388): both carry opaque messages and differ in XML only.
 //!
 //! Does not: XML (the stream machines write it), stores and password pools (asked for by [`Need`]),
@@ -27,25 +28,29 @@ mod identity;
 mod mechanism;
 mod offer;
 mod plain;
+mod row;
 mod scram;
 mod scram_message;
 mod secret;
 mod ssdp;
+mod tokens;
 mod wire;
 
 pub use channel::{Channel, ChannelBinding};
 pub use credentials::{
-    Credentials, CredentialsError, Generation, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN,
-    SALT_BYTES, SALT_BYTES_MAX, ScramKeys,
+    Credentials, Generation, ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN, SALT_BYTES,
+    SALT_BYTES_MAX, ScramKeys,
 };
 pub use decoy::Decoy;
 pub use exchange::{
     Answer, Context, ExpectAnswer, ExpectResponse, NONCE_BYTES, Need, Nonce, Step, Success, start,
 };
 pub use failure::{SaslCondition, SaslFailure};
-pub use fast::{FastRequest, FastToken, FastTokens, TOKEN_RANDOM_BYTES, TokenSlot, TokenUse};
+pub use fast::FastRequest;
 pub use hash::Hash;
 pub use mechanism::Mechanism;
 pub use offer::{Offer, SaslConfig};
+pub use row::RowError;
 pub use secret::{PASSWORD_BYTES_MAX, Password, PasswordError, Secret};
+pub use tokens::{FastToken, FastTokens, TOKEN_RANDOM_BYTES, TokenSlot, TokenUse, UnixSeconds};
 pub use wire::{MESSAGE_BYTES_MAX, decode, encode};

@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn external_needs_a_certificate_that_names_an_account_of_this_domain() {
-        let jid = BareJid::new("romeo", "example.org").expect("a JID");
+        let jid = BareJid::parse("romeo@example.org").expect("a JID");
         let channel = Channel { identities: vec![jid], ..tls() };
         assert!(everything().offer(&channel, "example.org").has(Mechanism::External));
         assert!(!everything().offer(&channel, "example.net").has(Mechanism::External));

@@ -191,7 +191,7 @@ mod tests {
         let state = AwaitProof {
             mechanism: vector.mechanism,
             hash,
-            account: BareJid::new("user", "example.org").expect("a JID"),
+            account: BareJid::parse("user@example.org").expect("a JID"),
             generation: Some(Generation(7)),
             keys: ScramKeys::derive(hash, &password, &salt, iterations),
             nonce: nonce.to_owned(),

@@ -3,6 +3,7 @@
 use super::failure::SaslFailure;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
 
 /// The most bytes one message of a client may have, decoded.
 ///
@@ -15,14 +16,16 @@ pub const MESSAGE_BYTES_MAX: usize = 6 * 1024;
 ///
 /// `=` is the empty message (RFC 6120 §6.4.2). Whether *no* character data in `<auth/>` means no
 /// initial response is the caller's to decide: SASL2 tells them apart by the element.
-pub fn decode(text: &str) -> Result<Vec<u8>, SaslFailure> {
+///
+/// It may hold a password, so it is wiped when dropped.
+pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, SaslFailure> {
     if text.len() > MESSAGE_BYTES_MAX.div_ceil(3) * 4 {
         return Err(SaslFailure::malformed_request().text("the message is too long"));
     }
     if text == "=" {
-        return Ok(Vec::new());
+        return Ok(Zeroizing::default());
     }
-    STANDARD.decode(text).map_err(|_| SaslFailure::incorrect_encoding())
+    STANDARD.decode(text).map(Zeroizing::new).map_err(|_| SaslFailure::incorrect_encoding())
 }
 
 /// Encodes what goes into `<challenge/>`, `<success/>` or `<additional-data/>`.
@@ -40,14 +43,14 @@ mod tests {
 
     #[test]
     fn an_equals_sign_is_the_empty_message_both_ways() {
-        assert_eq!(decode("="), Ok(Vec::new()));
+        assert_eq!(decode("="), Ok(Zeroizing::default()));
         assert_eq!(encode(b""), "=");
     }
 
     #[test]
     fn what_is_encoded_decodes() {
         assert_eq!(encode(b"\0juliet\0r0m30"), "AGp1bGlldAByMG0zMA==");
-        assert_eq!(decode("AGp1bGlldAByMG0zMA=="), Ok(b"\0juliet\0r0m30".to_vec()));
+        assert_eq!(decode("AGp1bGlldAByMG0zMA=="), Ok(b"\0juliet\0r0m30".to_vec().into()));
     }
 
     #[test]
