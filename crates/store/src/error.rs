@@ -1,0 +1,36 @@
+//! Our trouble with storage.
+
+/// Why a read or a commit failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The queue of commits is at its bound: try again later. Nothing was written.
+    #[error("the store is busy")]
+    Busy,
+    /// A requirement of the batch did not hold. Nothing was written.
+    #[error("a requirement of the commit does not hold")]
+    Conflict,
+    /// A row does not read as what it should be.
+    #[error("a stored row is damaged: {0}")]
+    Corrupt(&'static str),
+    /// The disk is full. Nothing was written; it works again when there is room.
+    #[error("the disk is full")]
+    Full,
+    /// Writing or syncing failed. What the disk holds is not known, so nothing is acknowledged any
+    /// more until a restart has read it anew: a failed fsync is never tried again.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// The data directory is in use by another process.
+    #[error("the data directory {0} is in use by another process")]
+    Locked(String),
+    /// The data directory was written by a version that this one cannot read.
+    #[error("the data directory has format {found}; this version reads {known}")]
+    Version {
+        /// What it says.
+        found: u32,
+        /// What we know.
+        known: u32,
+    },
+}
