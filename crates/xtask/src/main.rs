@@ -1,1 +1,92 @@
-fn main() {}
+//! The project's own tooling: `cargo xtask ci` is the whole gate, each step is a command too.
+//!
+//! Reads the workspace, runs cargo, the server's binary and the third-party clients.
+//! Nothing here is part of the server.
+//!
+//! Does not: write into the work tree, except in `fix` and `gen`.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "the gate tells how long each of its steps took")]
+
+mod advisories;
+mod ci;
+mod clients;
+mod error;
+mod generate;
+mod layers;
+mod licences;
+mod metadata;
+mod process;
+mod tidy;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use error::{Error, Result};
+use workspace::Workspace;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  ci                 the whole gate, as in CI: every step below, writes nothing
+  fix                what writes: formatting, clippy's own fixes, generated documents
+
+  fmt, clippy, doc   formatting, lints and documentation, warnings are errors
+  test               unit, property and machine tests of the whole workspace
+  layers             crates use strictly lower layers only
+  tidy               the house rules that no compiler knows
+  deny               licences, banned and duplicate crates
+  advisories         known vulnerabilities in Cargo.lock
+  gen [--check]      docs/xeps.md, docs/configuration.md, doap.xml, the diagram of the layers
+  e2e [--driver epoll|io_uring] [SCRIPT…]
+                     end-to-end scripts against the release binary
+  clients [--driver epoll|io_uring] [CLIENT…]
+                     third-party clients against the release binary
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match Workspace::open().and_then(|workspace| command(&workspace, &arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["ci"] => ci::run(workspace),
+        ["fix"] => ci::fix(workspace),
+        ["fmt"] => ci::fmt(workspace),
+        ["clippy"] => ci::clippy(workspace),
+        ["doc"] => ci::doc(workspace),
+        ["test"] => ci::test(workspace).map(drop),
+        ["layers"] => layers::check(workspace),
+        ["tidy"] => tidy::check(workspace),
+        ["deny"] => licences::check(workspace),
+        ["advisories"] => advisories::check(workspace),
+        ["gen"] => generate::write(workspace),
+        ["gen", "--check"] => generate::check(workspace, &generate::development_binary(workspace)?),
+        ["e2e", rest @ ..] => {
+            let (driver, scripts) = driver(rest)?;
+            ci::scripts(workspace, driver, scripts).map(drop)
+        }
+        ["clients", rest @ ..] => {
+            let (driver, names) = driver(rest)?;
+            clients::run(workspace, driver, names).map(drop)
+        }
+        _ => Err(Error::Usage(USAGE)),
+    }
+}
+
+/// Takes `--driver D` off the front; without it the server chooses.
+fn driver<'a>(arguments: &'a [&'a str]) -> Result<(&'a str, &'a [&'a str])> {
+    match arguments {
+        ["--driver", driver @ ("auto" | "epoll" | "io_uring"), rest @ ..] => Ok((driver, rest)),
+        ["--driver", ..] => Err(Error::Usage(USAGE)),
+        rest => Ok(("auto", rest)),
+    }
+}
