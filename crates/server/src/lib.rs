@@ -4,8 +4,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificates;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod logging;
+pub mod report;
+pub mod shutdown;
 
 pub use config::configuration_markdown;

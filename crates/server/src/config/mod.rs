@@ -4,6 +4,7 @@
 //! (`document`, `check`) and prints (`reference`) by that description.
 
 mod address;
+mod change;
 mod check;
 mod document;
 mod error;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 pub use address::{AccountAddress, ContactUri, DomainName};
+pub use change::Change;
 pub use error::{ConfigError, Problem};
 pub use features::{Auth, ClientState, Contacts, Registration, Sessions, StreamManagement};
 pub use limits::{Deadlines, Keepalive, Limits};
