@@ -226,7 +226,7 @@ impl ExpectAnswer {
     pub fn answer(self, answer: Answer) -> Step {
         let step = match (self.0, answer) {
             (Waiting::External(state), Answer::Credentials(held)) => state.answer(held.as_ref()),
-            (Waiting::Scram(state), Answer::Credentials(held)) => Ok(state.answer(held.as_ref())),
+            (Waiting::Scram(state), Answer::Credentials(held)) => Ok(state.answer(held)),
             (Waiting::Plain(state), Answer::PasswordChecked(checked)) => state.answer(checked),
             (Waiting::Fast(state), Answer::FastTokens { generation, tokens, now }) => {
                 state.answer(generation, &tokens, now)

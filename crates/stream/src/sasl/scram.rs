@@ -101,13 +101,14 @@ fn unknown_binding() -> SaslFailure {
 
 impl AwaitKeys {
     /// Writes `server-first-message`.
-    pub(super) fn answer(self, credentials: Option<&Credentials>) -> Step {
-        let held = credentials.and_then(|held| Some((held.keys(self.hash)?, held.generation())));
+    pub(super) fn answer(self, credentials: Option<Credentials>) -> Step {
+        let held = credentials.and_then(|held| {
+            let generation = held.generation();
+            Some((held.into_keys(self.hash)?, Some(generation)))
+        });
+        // Made in any case, so that it takes its time in any case.
         let decoy = self.context.decoy.keys(self.hash, &self.account);
-        let (keys, generation) = match held {
-            Some((keys, generation)) => (keys.clone(), Some(generation)),
-            None => (decoy, None),
-        };
+        let (keys, generation) = held.unwrap_or((decoy, None));
         let server_first = format!(
             "r={},s={},i={},h={}",
             self.nonce,

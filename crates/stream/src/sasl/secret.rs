@@ -1,5 +1,6 @@
 //! Text that must not be seen: passwords and tokens.
 
+use super::hash::equal;
 use std::borrow::Cow;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 pub const PASSWORD_BYTES_MAX: usize = 1024;
 
 /// A secret text. It is wiped when dropped, and `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -25,6 +26,15 @@ impl Secret {
         &self.0
     }
 }
+
+/// In constant time, so that no comparison anywhere has to be thought about.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Secret) -> bool {
+        equal(self.reveal().as_bytes(), other.reveal().as_bytes())
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
