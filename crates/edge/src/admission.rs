@@ -29,13 +29,18 @@ impl House {
         }
     }
 
-    /// Counts a socket in; false if its origin has too many.
-    pub(crate) fn enter(&self, origin: Origin) -> bool {
-        let admitted = self.origins.enter(origin);
-        if admitted {
-            self.connections.fetch_add(1, Ordering::Relaxed);
+    /// Counts a socket in, unless there are too many.
+    pub(crate) fn enter(&self, origin: Origin) -> Result<(), Refused> {
+        // Workers share the last places without asking each other first.
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.connections_max {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refused::Full);
         }
-        admitted
+        if !self.origins.enter(origin) {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refused::Address);
+        }
+        Ok(())
     }
 
     pub(crate) fn leave(&self, origin: Origin) {
@@ -43,14 +48,27 @@ impl House {
         self.connections.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn is_full(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) >= self.connections_max
+    /// Counts a socket for another origin: the client behind a proxy instead of the proxy.
+    pub(crate) fn change(&self, from: Origin, to: Origin) -> bool {
+        let admitted = self.origins.enter(to);
+        if admitted {
+            self.origins.leave(from);
+        }
+        admitted
     }
 
-    fn has_room_again(&self) -> bool {
-        let low = self.connections_max - self.connections_max.div_ceil(100);
-        self.connections.load(Ordering::Relaxed) <= low
+    fn places(&self) -> usize {
+        self.connections_max.saturating_sub(self.connections.load(Ordering::Relaxed))
     }
+}
+
+/// Why a socket was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The house is full.
+    Full,
+    /// Too many are in from its address.
+    Address,
 }
 
 /// One worker's gate: decides once per turn whether it accepts.
@@ -81,18 +99,21 @@ impl Gate {
         self.closed_until = Some(now + RETRY);
     }
 
-    /// Whether to accept in the next turn. While it is `false` the worker asks again within
+    /// How many sockets to accept in the next turn. While it is none the worker asks again within
     /// [`RETRY`], unless the house is shut for good.
-    pub(crate) fn is_open(&mut self, now: Instant) -> bool {
+    pub(crate) fn places(&mut self, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens = (self.tokens + passed * self.rate).min(self.rate.max(1.0));
         self.filled = now;
-        if self.closed_until.is_some_and(|until| now < until) {
-            return false;
+        if self.is_shut() || self.closed_until.is_some_and(|until| now < until) {
+            return 0;
         }
         self.closed_until = None;
-        self.full = if self.full { !self.house.has_room_again() } else { self.house.is_full() };
-        !self.full && self.tokens >= 1.0 && !self.is_shut()
+        let places = self.house.places();
+        // Once full, wait until some have left, so as not to go to and fro for each one.
+        let enough = if self.full { self.house.connections_max.div_ceil(100) } else { 1 };
+        self.full = places < enough;
+        if self.full { 0 } else { places.min(self.tokens as usize) }
     }
 
     pub(crate) fn is_shut(&self) -> bool {
@@ -115,12 +136,12 @@ mod tests {
         let limits = Limits { accepts_per_second_max: 10, ..Limits::default() };
         let mut gate = gate(&limits, now);
         for _ in 0..10 {
-            assert!(gate.is_open(now));
+            assert!(gate.places(now) > 0);
             gate.accepted();
         }
-        assert!(!gate.is_open(now));
-        assert!(!gate.is_open(now + Duration::from_millis(50)));
-        assert!(gate.is_open(now + Duration::from_millis(101)));
+        assert_eq!(gate.places(now), 0);
+        assert_eq!(gate.places(now + Duration::from_millis(50)), 0);
+        assert_eq!(gate.places(now + Duration::from_millis(101)), 1);
     }
 
     #[test]
@@ -129,12 +150,13 @@ mod tests {
         let limits = Limits { connections_max: 200, ..Limits::default() };
         let mut gate = gate(&limits, now);
         let origin = Origin::default();
-        assert!((0..200).all(|_| gate.house.enter(origin)));
-        assert!(!gate.is_open(now));
+        assert!((0..200).all(|_| gate.house.enter(origin).is_ok()));
+        assert_eq!(gate.house.enter(origin), Err(Refused::Full));
+        assert_eq!(gate.places(now), 0);
         gate.house.leave(origin);
-        assert!(!gate.is_open(now));
+        assert_eq!(gate.places(now), 0);
         gate.house.leave(origin);
-        assert!(gate.is_open(now));
+        assert_eq!(gate.places(now), 2);
     }
 
     #[test]
@@ -142,7 +164,7 @@ mod tests {
         let now = clock::now();
         let mut gate = gate(&Limits::default(), now);
         gate.failed(now);
-        assert!(!gate.is_open(now));
-        assert!(gate.is_open(now + RETRY));
+        assert_eq!(gate.places(now), 0);
+        assert!(gate.places(now + RETRY) > 0);
     }
 }

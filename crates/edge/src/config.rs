@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::tls::TlsConfig;
+
 /// Which system-call driver the workers use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DriverChoice {
@@ -58,6 +60,8 @@ pub struct EdgeConfig {
     pub listeners: Vec<ListenerConfig>,
     /// Bounds.
     pub limits: Limits,
+    /// Certificates and the rest of TLS; needed if any listener has it.
+    pub tls: Option<TlsConfig>,
 }
 
 impl EdgeConfig {
@@ -68,6 +72,7 @@ impl EdgeConfig {
             workers: cores().try_into().unwrap_or(u16::MAX),
             listeners,
             limits: Limits::default(),
+            tls: None,
         }
     }
 }

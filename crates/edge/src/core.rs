@@ -125,7 +125,7 @@ impl<M: Send> Core<M> {
     /// Begins to close: what is written still leaves, then the socket goes for `reason`.
     pub(crate) fn close(&mut self, slot: u32, reason: CloseReason) {
         let link = &mut self.links[slot];
-        if link.phase == Phase::Open {
+        if matches!(link.phase, Phase::Proxy | Phase::Handshake | Phase::Open) {
             link.phase = Phase::Flushing;
             link.reason.get_or_insert(reason);
             self.set_deadline(slot, self.limits.linger);

@@ -44,8 +44,8 @@ pub(crate) trait Driver {
     /// Waits up to `wait` for anything to happen, then reports all that did.
     fn turn(&mut self, wait: Option<Duration>, sink: &mut impl Sink) -> io::Result<()>;
 
-    /// Whether to accept connections from the next turn on.
-    fn accept(&mut self, accept: bool);
+    /// How many connections may be accepted from now on, until it is said again.
+    fn accept(&mut self, places: usize);
 
     /// Sends a whole buffer. At most one per socket is under way.
     fn send(&mut self, socket: Socket, buffer: Vec<u8>) -> Sending;

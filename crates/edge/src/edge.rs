@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::admission::{Gate, House};
 use crate::clock;
-use crate::config::{EdgeConfig, cores};
+use crate::config::{EdgeConfig, ListenerConfig, TlsMode, cores};
 use crate::core::Core;
 use crate::driver::epoll::Epoll;
 use crate::driver::{DriverKind, ListenSocket};
@@ -32,6 +32,12 @@ pub enum EdgeError {
         address: SocketAddr,
         /// What the kernel said.
         source: io::Error,
+    },
+    /// A listener is to speak TLS, and there is no configuration for it.
+    #[error("listener {name} needs TLS, and no certificate is configured")]
+    NoTls {
+        /// The listener's name.
+        name: String,
     },
     /// No driver could be set up.
     #[error("cannot set up the {driver} driver: {source}")]
@@ -58,6 +64,9 @@ impl Edge {
         F: Fn(u16, Mailbox<P::Mail>) -> P + Send + Sync + 'static,
     {
         let workers = config.workers.max(1);
+        if let Some(listener) = without_tls(&config) {
+            return Err(EdgeError::NoTls { name: listener.name.clone() });
+        }
         raise_descriptor_limit();
         let (addresses, mut sockets) = bind_all(&config, usize::from(workers))?;
         let letterboxes = (0..workers).map(|_| Letterbox::new(config.limits.mail_max));
@@ -97,6 +106,12 @@ impl Edge {
         edge.gather(reports)?;
         Ok(edge)
     }
+}
+
+/// A listener that needs the TLS configuration that is missing.
+fn without_tls(config: &EdgeConfig) -> Option<&ListenerConfig> {
+    let needs = |listener: &&ListenerConfig| listener.tls != TlsMode::None;
+    config.listeners.iter().find(needs).filter(|_| config.tls.is_none())
 }
 
 /// Takes all the descriptors that the system allows; the default soft limit is for `select`.
@@ -168,7 +183,11 @@ impl<M: Send + 'static> Start<M> {
                 return;
             }
         };
-        let engine = Engine::new(protocol(mailbox.clone()), core, self.addresses);
+        let mut listeners = config.listeners;
+        for (listener, address) in listeners.iter_mut().zip(self.addresses) {
+            listener.address = address;
+        }
+        let engine = Engine::new(protocol(mailbox.clone()), core, listeners, config.tls);
         let _ = report.send(Ok(Report { driver: DriverKind::Epoll, fallback: None }));
         drop(report);
         let ended = crate::worker::run(engine, driver, &self.control, &self.published);

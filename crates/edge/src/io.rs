@@ -82,13 +82,18 @@ impl<'a, M: Send> Io<'a, M> {
         self.worker.core.links[self.slot].id(self.worker.core.worker, self.slot)
     }
 
+    /// [`WorkerIo::send`], so that `io.send(io.id(), ..)` can be written.
+    pub fn send(&mut self, to: ConnectionId, mail: M) -> Result<(), M> {
+        self.worker.core.send(to, mail)
+    }
+
     /// The buffer to append output to. It leaves at the end of the turn, in one send with all else
     /// written to this connection until then.
     ///
     /// After [`close`](Self::close), and without a socket, what is written is dropped.
     pub fn out(&mut self) -> &mut Vec<u8> {
         let core = &mut *self.worker.core;
-        if core.links[self.slot].phase != Phase::Open {
+        if !core.links[self.slot].takes_output() {
             core.dropped.clear();
             return &mut core.dropped;
         }
@@ -131,6 +136,20 @@ impl<'a, M: Send> Io<'a, M> {
         }
         core.mark_resumed(self.slot);
         core.mark_dirty(self.slot);
+    }
+
+    /// Goes over to TLS once what is written has been sent (RFC 6120 §5.4.3.3): the bytes that came
+    /// before that are discarded, with what is left of those in hand.
+    /// [`Protocol::secured`](crate::Protocol::secured) tells when it is done. No effect if the
+    /// connection has TLS already.
+    pub fn start_tls(&mut self) {
+        let core = &mut *self.worker.core;
+        let link = &mut core.links[self.slot];
+        if link.phase == Phase::Open && link.tls.is_none() {
+            link.starttls = true;
+            core.pool.give(std::mem::take(&mut link.held));
+            core.mark_dirty(self.slot);
+        }
     }
 
     /// Sends what is written, then closes; no more bytes come. The peer gets

@@ -23,9 +23,11 @@ mod mail;
 mod pages;
 mod pool;
 mod protocol;
+mod proxy;
 mod stats;
 mod sys;
 mod timers;
+mod tls;
 mod worker;
 
 pub use config::{DriverChoice, EdgeConfig, Limits, ListenerConfig, TlsMode};
@@ -35,3 +37,7 @@ pub use io::{Io, WorkerIo};
 pub use mail::Mailbox;
 pub use protocol::{CloseReason, ConnectionId, Fate, Peer, Protocol};
 pub use stats::{EdgeStats, WorkerStats};
+pub use tls::{
+    Certificate, CertificateError, ClientCertificate, TlsConfig, TlsError, TlsInfo, TlsSettings,
+    TlsVersion,
+};

@@ -1,9 +1,12 @@
 //! The engine's side of one connection.
 
+use std::net::SocketAddr;
+
 use crate::address::Origin;
 use crate::driver::Socket;
 use crate::protocol::{CloseReason, ConnectionId};
 use crate::timers::Tick;
+use crate::tls::Session;
 
 /// What a slot is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,6 +14,10 @@ pub(crate) enum Phase {
     /// Nothing; it is in the free list.
     #[default]
     Free,
+    /// The PROXY header comes first.
+    Proxy,
+    /// Bytes go to the TLS handshake.
+    Handshake,
     /// Bytes go to the protocol.
     Open,
     /// We close: no more bytes for the protocol, the rest of the output is being sent.
@@ -58,6 +65,12 @@ pub(crate) struct Link {
     /// The engine's own deadline (stall, linger, handshake, PROXY); 0 is none.
     pub(crate) deadline: Tick,
     pub(crate) origin: Origin,
+    pub(crate) listener: u16,
+    /// TLS was asked for and begins when the output is sent.
+    pub(crate) starttls: bool,
+    pub(crate) tls: Option<Box<Session>>,
+    /// Who connected, while the PROXY header is awaited.
+    pub(crate) proxy: Option<Box<SocketAddr>>,
 }
 
 impl Link {
@@ -71,6 +84,15 @@ impl Link {
     }
 
     pub(crate) fn has_socket(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Flushing | Phase::Lingering)
+        !matches!(self.phase, Phase::Free | Phase::Kept)
+    }
+
+    /// Whether what the protocol writes may still go out.
+    pub(crate) fn takes_output(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Handshake)
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| session.is_handshaking())
     }
 }

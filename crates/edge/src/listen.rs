@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -24,6 +24,7 @@ pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListe
 
 /// Binds once without sharing. Sharing lets every process of the same user bind as well, and
 /// two servers that each get half of the connections are worse than an error.
+#[allow(clippy::disallowed_methods)] // Before any worker runs, and nothing tells when it is free.
 fn probe(address: SocketAddr) -> io::Result<SocketAddr> {
     let began = clock::now();
     loop {

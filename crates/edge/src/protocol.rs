@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::io::{Io, WorkerIo};
+use crate::tls::TlsInfo;
 
 /// The address of one connection, valid on every thread of this process.
 ///
@@ -101,6 +102,16 @@ pub trait Protocol: Sized + 'static {
         connection: &mut Self::Connection,
         bytes: &[u8],
     ) -> usize;
+
+    /// The TLS handshake is finished; bytes that follow are protected.
+    fn secured(
+        &mut self,
+        io: &mut Io<'_, Self::Mail>,
+        connection: &mut Self::Connection,
+        tls: &TlsInfo,
+    ) {
+        let _ = (io, connection, tls);
+    }
 
     /// The timer set with [`Io::set_timer`] fired. Not before its time, and late by at most a
     /// few milliseconds and the turn in hand.

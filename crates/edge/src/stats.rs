@@ -39,8 +39,8 @@ counters! {
     accepted,
     /// Refused: too many from that address.
     refused_address,
-    /// Refused: no slot left for it.
-    refused_slots,
+    /// Refused: no place left, in the house or in the worker's slab.
+    refused_full,
     /// Refused by the protocol.
     refused_protocol,
     /// Accepting failed in the kernel, usually for want of descriptors.

@@ -43,9 +43,9 @@ pub(crate) fn run<P: Protocol, D: Driver>(
     published: &Arc<Published>,
 ) -> io::Result<()> {
     loop {
-        let open = engine.core.gate.is_open(engine.now());
-        driver.accept(open);
-        let wait = until(&mut engine, open, control);
+        let places = engine.core.gate.places(engine.now());
+        driver.accept(places);
+        let wait = until(&mut engine, places > 0, control);
         driver.turn(wait, &mut engine)?;
         let deadline = control.deadline();
         if deadline.is_some() {

@@ -47,8 +47,7 @@ fn two_thousand_connections_are_served_at_once() {
                 expect_bytes(stream, format!("{round}:{number};").as_bytes());
             }
         }
-        let stats = bench.edge.stats();
-        assert_eq!((stats.total.connections, stats.total.accepted), (2000, 2000));
+        bench.await_stats(|total| (total.connections, total.accepted) == (2000, 2000));
         drop(streams);
         bench.stop();
     });

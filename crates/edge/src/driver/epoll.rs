@@ -62,7 +62,8 @@ pub(crate) struct Epoll {
     events: Events,
     doorbell: Arc<Doorbell>,
     listeners: Vec<Listener>,
-    accept: bool,
+    /// Connections that may still be accepted.
+    places: usize,
     streams: Vec<Option<Stream>>,
     free: Vec<u32>,
     /// Streams to look at in this turn or, if still ready, in the next.
@@ -81,7 +82,7 @@ impl Epoll {
             events: Events::with_capacity(EVENTS_PER_TURN),
             doorbell,
             listeners: Vec::with_capacity(listeners.len()),
-            accept: true,
+            places: 0,
             streams: Vec::new(),
             free: Vec::new(),
             ready: Vec::new(),
@@ -99,7 +100,7 @@ impl Epoll {
     }
 
     fn wait(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        let accepting = self.accept && self.listeners.iter().any(|listener| listener.ready);
+        let accepting = self.places > 0 && self.listeners.iter().any(|listener| listener.ready);
         let busy = accepting || !self.ready.is_empty();
         let wait = if busy { Some(Duration::ZERO) } else { wait };
         match self.poll.poll(&mut self.events, wait) {
@@ -155,11 +156,12 @@ impl Epoll {
         for index in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 let listener = &mut self.listeners[index];
-                if !listener.ready || !self.accept {
+                if !listener.ready || self.places == 0 {
                     break;
                 }
                 match listener.socket.accept() {
                     Ok((stream, peer)) => {
+                        self.places -= 1;
                         let number = listener.listener;
                         self.admit(number, stream, peer, sink);
                     }
@@ -169,7 +171,7 @@ impl Epoll {
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     Err(error) => {
                         // The listener stays ready; the engine decides when to try again.
-                        self.accept = false;
+                        self.places = 0;
                         sink.accept_failed(&error);
                     }
                 }
@@ -285,8 +287,8 @@ impl Driver for Epoll {
         Ok(())
     }
 
-    fn accept(&mut self, accept: bool) {
-        self.accept = accept;
+    fn accept(&mut self, places: usize) {
+        self.places = places;
     }
 
     fn send(&mut self, socket: Socket, buffer: Vec<u8>) -> Sending {

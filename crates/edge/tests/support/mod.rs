@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jackdaw_edge::*;
 
@@ -17,6 +17,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Event<'a> {
     Bytes(&'a [u8]),
     Mail(String),
+    Secured(&'a TlsInfo),
     Timeout,
     Writable,
     ShuttingDown,
@@ -29,7 +30,7 @@ pub struct State {
     pub number: usize,
 }
 
-type LabIo<'a> = Io<'a, String>;
+pub type LabIo<'a> = Io<'a, String>;
 type Script = dyn Fn(&Lab, &mut LabIo<'_>, &mut State, Event<'_>) -> usize + Send + Sync + 'static;
 
 /// The protocol: asks the script, and reports to the test.
@@ -55,12 +56,16 @@ impl Protocol for Lab {
     type Mail = String;
 
     fn open(&mut self, io: &mut LabIo<'_>, peer: &Peer) -> Option<State> {
-        self.tell(format!("open {} {}", show(io.id()), peer.address));
+        self.tell(format!("open {} {} {}", show(io.id()), peer.address, peer.local));
         Some(State::default())
     }
 
     fn bytes(&mut self, io: &mut LabIo<'_>, state: &mut State, bytes: &[u8]) -> usize {
         self.ask(io, state, Event::Bytes(bytes))
+    }
+
+    fn secured(&mut self, io: &mut LabIo<'_>, state: &mut State, tls: &TlsInfo) {
+        self.ask(io, state, Event::Secured(tls));
     }
 
     fn timeout(&mut self, io: &mut LabIo<'_>, state: &mut State) {
@@ -125,7 +130,7 @@ pub fn echo(_: &Lab, io: &mut LabIo<'_>, _: &mut State, event: Event<'_>) -> usi
             io.write(|out| out.extend_from_slice(mail.as_bytes()));
             0
         }
-        Event::Timeout | Event::Writable | Event::Closed(_) => 0,
+        Event::Secured(_) | Event::Timeout | Event::Writable | Event::Closed(_) => 0,
     }
 }
 
@@ -185,12 +190,22 @@ impl Bench {
         }
     }
 
+    /// Waits until the published counters are as expected.
+    pub fn await_stats(&self, expected: impl Fn(&WorkerStats) -> bool) {
+        let began = now();
+        while !expected(&self.edge.stats().total) {
+            assert!(began.elapsed() < PATIENCE, "{:?}", self.edge.stats().total);
+            std::thread::yield_now();
+        }
+    }
+
     pub fn send(&self, to: ConnectionId, mail: &str) {
         assert_eq!(self.edge.mailbox().send(to, mail.to_owned()), Ok(()));
     }
 
+    /// Ends the edge, cutting off who is left.
     pub fn stop(self) {
-        self.edge.shutdown(PATIENCE);
+        self.edge.shutdown(Duration::ZERO);
     }
 }
 
@@ -205,15 +220,29 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 /// A configuration with one plain listener on any loopback port.
 pub fn config(driver: DriverChoice, workers: u16) -> EdgeConfig {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    EdgeConfig { driver, workers, ..EdgeConfig::new(vec![ListenerConfig::new("test", any)]) }
+    EdgeConfig {
+        driver,
+        workers,
+        limits: Limits { linger: Duration::from_millis(300), ..Limits::default() },
+        ..EdgeConfig::new(vec![ListenerConfig::new("test", any)])
+    }
 }
+
+/// Every driver.
+const DRIVERS: &[DriverChoice] = &[DriverChoice::Epoll];
 
 /// Runs a test on every driver.
 pub fn on_every_driver(test: impl Fn(DriverChoice)) {
-    for driver in [DriverChoice::Epoll] {
+    for &driver in DRIVERS {
         eprintln!("on {driver:?}");
         test(driver);
     }
+}
+
+/// The time.
+#[allow(clippy::disallowed_methods)] // Tests of sockets run in real time.
+pub fn now() -> Instant {
+    Instant::now()
 }
 
 /// Sends, and expects exactly this in return.
