@@ -1,0 +1,233 @@
+//! From framed bytes to a [`Stanza`].
+
+use bytes::Bytes;
+use jackdaw_jid::{Jid, JidRef};
+use jackdaw_xml::{
+    Attribute, Limits, Scope, StanzaTokenizer, Start, Token, Tokenizer, XmlError, canonicalise,
+};
+use smallvec::SmallVec;
+
+use crate::ns;
+use crate::stanza::{
+    Address, Child, IqType, MessageType, PresenceType, Span, Stanza, Type,
+};
+
+/// Why bytes are no stanza.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseError {
+    /// Not the XML that XMPP allows: a stream error.
+    #[error("{0}")]
+    Xml(#[from] XmlError),
+    /// Well-formed, but not a message, presence or iq: `unsupported-stanza-type`.
+    #[error("not a stanza")]
+    NotAStanza,
+    /// A stanza with a `type` its kind does not have, or an iq without one (RFC 6120 §8.2.3).
+    #[error("a type that this kind of stanza does not have")]
+    BadType(Box<Stanza>),
+}
+
+impl Stanza {
+    /// Reads one framed top-level element. Linear in its size; no allocation where the bytes are
+    /// canonical, which is what nearly every client sends.
+    pub fn parse(bytes: Bytes, scope: &Scope, limits: &Limits) -> Result<Stanza, ParseError> {
+        match scan(&bytes, scope, limits)? {
+            Scanned::Canonical(draft) => draft.finish(bytes),
+            Scanned::Foreign => {
+                let mut canonical = Vec::with_capacity(bytes.len() + 64);
+                canonicalise(&bytes, scope, limits, &mut canonical)?;
+                let bytes = Bytes::from(canonical);
+                match scan(&bytes, &Scope::client(), limits)? {
+                    Scanned::Canonical(draft) => draft.finish(bytes),
+                    Scanned::Foreign => Err(ParseError::NotAStanza),
+                }
+            }
+        }
+    }
+}
+
+enum Scanned {
+    Canonical(Draft),
+    /// Valid, but not written in the canonical way.
+    Foreign,
+}
+
+/// What one pass over the tokens found.
+struct Draft {
+    name: Span,
+    kind: Span,
+    id: Span,
+    has_id: bool,
+    lang: Span,
+    to: Option<Span>,
+    from: Option<Span>,
+    kept: SmallVec<[Span; 3]>,
+    tail: u32,
+    children: SmallVec<[Child; 4]>,
+}
+
+fn scan(bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Scanned, ParseError> {
+    let mut tokens = Tokenizer::new(bytes, scope, limits);
+    let mut draft = match tokens.next()? {
+        Some(Token::Start(start)) => root(bytes, &start)?,
+        Some(Token::Text(_) | Token::End(_)) | None => return Err(ParseError::NotAStanza),
+    };
+    let mut depth = 1u32;
+    while let Some(token) = tokens.next()? {
+        match token {
+            Token::Start(start) => {
+                depth += 1;
+                if depth == 2 {
+                    draft.children.push(child(bytes, &start));
+                }
+            }
+            Token::End(end) => {
+                depth -= 1;
+                if depth == 1
+                    && let Some(open) = draft.children.last_mut()
+                {
+                    open.whole.end = end.end;
+                }
+            }
+            Token::Text(_) => {}
+        }
+    }
+    Ok(if tokens.is_canonical() { Scanned::Canonical(draft) } else { Scanned::Foreign })
+}
+
+fn root(bytes: &[u8], start: &Start<'_, '_>) -> Result<Draft, ParseError> {
+    if start.ns != ns::CLIENT {
+        return Err(ParseError::NotAStanza);
+    }
+    let tail_length = if start.is_empty { 2 } else { 1 };
+    let mut draft = Draft {
+        name: span_of(bytes, start.local),
+        kind: Span::EMPTY,
+        id: Span::EMPTY,
+        has_id: false,
+        lang: Span::EMPTY,
+        to: None,
+        from: None,
+        kept: SmallVec::new(),
+        tail: start.end - tail_length,
+        children: SmallVec::new(),
+    };
+    for attribute in start.attributes {
+        draft.take(attribute);
+    }
+    Ok(draft)
+}
+
+impl Draft {
+    fn take(&mut self, attribute: &Attribute<'_>) {
+        let end = attribute.value_start + attribute.raw.len() as u32;
+        let value = Span { start: attribute.value_start, end };
+        let whole = Span { start: attribute.start, end: attribute.end };
+        match (attribute.prefix, attribute.local) {
+            ("", "to") => return self.to = Some(value),
+            ("", "from") => return self.from = Some(value),
+            // The default namespace of the stream it leaves on is the same.
+            ("", "xmlns") => return,
+            ("", "type") => self.kind = value,
+            ("", "id") => (self.id, self.has_id) = (value, true),
+            ("xml", "lang") => self.lang = value,
+            _ => {}
+        }
+        self.kept.push(whole);
+    }
+
+    fn finish(self, bytes: Bytes) -> Result<Stanza, ParseError> {
+        let kind = kind_of(self.name.text(&bytes), self.kind.text(&bytes));
+        let (kind, is_valid) = match kind {
+            Some(kind) => kind,
+            None => return Err(ParseError::NotAStanza),
+        };
+        let stanza = Stanza {
+            to: address(&bytes, self.to),
+            from: address(&bytes, self.from),
+            kind,
+            id: self.id,
+            has_id: self.has_id,
+            lang: self.lang,
+            kept: self.kept,
+            tail: self.tail,
+            children: self.children,
+            added: Bytes::new(),
+            bytes,
+        };
+        if is_valid { Ok(stanza) } else { Err(ParseError::BadType(Box::new(stanza))) }
+    }
+}
+
+fn child(bytes: &[u8], start: &Start<'_, '_>) -> Child {
+    let ns = if start.ns == ns::CLIENT { Span::EMPTY } else { span_of(bytes, start.ns) };
+    Child {
+        whole: Span { start: start.start, end: start.end },
+        name: span_of(bytes, start.local),
+        ns,
+        is_removed: false,
+    }
+}
+
+/// Where a slice that the tokenizer cut out of `bytes` stands. Empty for any other slice.
+fn span_of(bytes: &[u8], part: &str) -> Span {
+    let start = (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    match start.checked_add(part.len()) {
+        Some(end) if end <= bytes.len() => Span { start: start as u32, end: end as u32 },
+        Some(_) | None => Span::EMPTY,
+    }
+}
+
+fn address(bytes: &[u8], span: Option<Span>) -> Address {
+    let Some(span) = span else { return Address::Absent };
+    let raw = span.text(bytes);
+    if JidRef::parse_normalised(raw).is_some() {
+        return Address::Span(span);
+    }
+    Jid::parse(&jackdaw_xml::unescape(raw)).map_or(Address::Malformed, Address::Jid)
+}
+
+/// Kind and type; false where the type is none that this kind has.
+fn kind_of(name: &str, kind: &str) -> Option<(Type, bool)> {
+    Some(match name {
+        "message" => (Type::Message(message_type(kind)), true),
+        "presence" => presence_type(kind)
+            .map_or((Type::Presence(PresenceType::Unavailable), false), |t| (Type::Presence(t), true)),
+        "iq" => iq_type(kind).map_or((Type::Iq(IqType::Get), false), |t| (Type::Iq(t), true)),
+        _ => return None,
+    })
+}
+
+/// RFC 6121 §5.2.2: what is not understood counts as normal.
+fn message_type(kind: &str) -> MessageType {
+    match kind {
+        "chat" => MessageType::Chat,
+        "error" => MessageType::Error,
+        "groupchat" => MessageType::Groupchat,
+        "headline" => MessageType::Headline,
+        _ => MessageType::Normal,
+    }
+}
+
+fn presence_type(kind: &str) -> Option<PresenceType> {
+    Some(match kind {
+        "" => PresenceType::Available,
+        "error" => PresenceType::Error,
+        "probe" => PresenceType::Probe,
+        "subscribe" => PresenceType::Subscribe,
+        "subscribed" => PresenceType::Subscribed,
+        "unavailable" => PresenceType::Unavailable,
+        "unsubscribe" => PresenceType::Unsubscribe,
+        "unsubscribed" => PresenceType::Unsubscribed,
+        _ => return None,
+    })
+}
+
+fn iq_type(kind: &str) -> Option<IqType> {
+    Some(match kind {
+        "get" => IqType::Get,
+        "set" => IqType::Set,
+        "result" => IqType::Result,
+        "error" => IqType::Error,
+        _ => return None,
+    })
+}

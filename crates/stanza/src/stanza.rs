@@ -1,0 +1,393 @@
+//! The stanza as it travels: bytes and the offsets that routing needs.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use jackdaw_jid::{Jid, JidRef};
+use jackdaw_xml::{Element, Limits, Scope, XmlError};
+use smallvec::SmallVec;
+
+use crate::ns;
+
+/// The three kinds of stanza (RFC 6120 §8.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Push (RFC 6120 §8.2.1).
+    Message,
+    /// Publish-subscribe (RFC 6120 §8.2.2).
+    Presence,
+    /// Request-response (RFC 6120 §8.2.3).
+    Iq,
+}
+
+impl Kind {
+    /// The element name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Message => "message",
+            Kind::Presence => "presence",
+            Kind::Iq => "iq",
+        }
+    }
+}
+
+/// Types of a message (RFC 6121 §5.2.2); an unknown one counts as normal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageType {
+    /// One-to-one chat.
+    Chat,
+    /// An error about an earlier message.
+    Error,
+    /// A multi-user chat room.
+    Groupchat,
+    /// Alerts to which no answer is expected.
+    Headline,
+    /// Outside of a conversation; the default.
+    Normal,
+}
+
+/// Types of a presence (RFC 6121 §4.7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PresenceType {
+    /// No `type` attribute: the sender is available.
+    Available,
+    /// An error about an earlier presence.
+    Error,
+    /// A server asks for the current presence.
+    Probe,
+    /// Asks for a subscription.
+    Subscribe,
+    /// Approves a subscription.
+    Subscribed,
+    /// No longer available.
+    Unavailable,
+    /// Ends the sender's subscription.
+    Unsubscribe,
+    /// Refuses or cancels the recipient's subscription.
+    Unsubscribed,
+}
+
+/// Types of an iq (RFC 6120 §8.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IqType {
+    /// Asks for information.
+    Get,
+    /// Provides or changes something.
+    Set,
+    /// Answers a get or set.
+    Result,
+    /// Answers a get or set that failed.
+    Error,
+}
+
+/// Kind and type together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Type {
+    /// A message of this type.
+    Message(MessageType),
+    /// A presence of this type.
+    Presence(PresenceType),
+    /// An iq of this type.
+    Iq(IqType),
+}
+
+/// A `to` or `from`, kept without copying where it came normalised.
+#[derive(Clone, Debug)]
+pub enum Address {
+    /// No such attribute.
+    Absent,
+    /// Not a JID (RFC 7622); the stanza is answered with `jid-malformed`.
+    Malformed,
+    /// Normalised text inside the stanza's own bytes.
+    Span(Span),
+    /// Stamped by the server, or normalised from what came.
+    Jid(Jid),
+}
+
+/// A range of the stanza's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) const EMPTY: Span = Span { start: 0, end: 0 };
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// The text of the span. The tokenizer checked the UTF-8 and cuts only at ASCII characters.
+    pub(crate) fn text(self, bytes: &[u8]) -> &str {
+        std::str::from_utf8(self.of(bytes)).unwrap_or_default()
+    }
+}
+
+/// A child element of the stanza: its name and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Child {
+    pub whole: Span,
+    pub name: Span,
+    /// Empty: inherited from the stream, `jabber:client`.
+    pub ns: Span,
+    pub is_removed: bool,
+}
+
+/// One message, presence or iq.
+///
+/// Cheap to clone (a reference count and some words). The bytes are canonical: every parser reads
+/// them alike (see `jackdaw_xml`). What the server adds or takes away is kept beside them and
+/// applied by [`Stanza::write_to`].
+#[derive(Clone, Debug)]
+pub struct Stanza {
+    pub(crate) bytes: Bytes,
+    pub(crate) kind: Type,
+    pub(crate) to: Address,
+    pub(crate) from: Address,
+    /// The value of `id`, raw. Empty and absent are told apart by `has_id`.
+    pub(crate) id: Span,
+    pub(crate) has_id: bool,
+    /// The value of `xml:lang`, raw.
+    pub(crate) lang: Span,
+    /// Attributes other than `to`, `from` and the default namespace, copied as they came.
+    pub(crate) kept: SmallVec<[Span; 3]>,
+    /// Where the start tag ends: `>` or `/>`.
+    pub(crate) tail: u32,
+    pub(crate) children: SmallVec<[Child; 4]>,
+    /// Serialised children that the server added, written after the sender's.
+    pub(crate) added: Bytes,
+}
+
+impl Stanza {
+    /// Kind and type.
+    pub fn kind_and_type(&self) -> Type {
+        self.kind
+    }
+
+    /// The kind of stanza.
+    pub fn kind(&self) -> Kind {
+        match self.kind {
+            Type::Message(_) => Kind::Message,
+            Type::Presence(_) => Kind::Presence,
+            Type::Iq(_) => Kind::Iq,
+        }
+    }
+
+    /// The type, if this is a message.
+    pub fn message_type(&self) -> Option<MessageType> {
+        match self.kind {
+            Type::Message(kind) => Some(kind),
+            Type::Presence(_) | Type::Iq(_) => None,
+        }
+    }
+
+    /// The type, if this is a presence.
+    pub fn presence_type(&self) -> Option<PresenceType> {
+        match self.kind {
+            Type::Presence(kind) => Some(kind),
+            Type::Message(_) | Type::Iq(_) => None,
+        }
+    }
+
+    /// The type, if this is an iq.
+    pub fn iq_type(&self) -> Option<IqType> {
+        match self.kind {
+            Type::Iq(kind) => Some(kind),
+            Type::Message(_) | Type::Presence(_) => None,
+        }
+    }
+
+    /// Whether it is an error of any kind; errors never cause errors (RFC 6120 §8.3.1).
+    pub fn is_error(&self) -> bool {
+        matches!(
+            self.kind,
+            Type::Message(MessageType::Error)
+                | Type::Presence(PresenceType::Error)
+                | Type::Iq(IqType::Error)
+        )
+    }
+
+    /// To whom, if it says so with a well-formed JID.
+    pub fn to(&self) -> Option<JidRef<'_>> {
+        self.resolve(&self.to)
+    }
+
+    /// From whom.
+    pub fn from(&self) -> Option<JidRef<'_>> {
+        self.resolve(&self.from)
+    }
+
+    fn resolve<'a>(&'a self, address: &'a Address) -> Option<JidRef<'a>> {
+        match address {
+            Address::Absent | Address::Malformed => None,
+            Address::Span(span) => JidRef::parse_normalised(span.text(&self.bytes)),
+            Address::Jid(jid) => Some(jid.as_jid_ref()),
+        }
+    }
+
+    /// The raw `to`, to tell an absent from a malformed one.
+    pub fn to_address(&self) -> &Address {
+        &self.to
+    }
+
+    /// The raw `from`, to tell an absent from a malformed one.
+    pub fn from_address(&self) -> &Address {
+        &self.from
+    }
+
+    /// Addresses the stanza to `to`.
+    pub fn set_to(&mut self, to: Jid) {
+        self.to = Address::Jid(to);
+    }
+
+    /// Stamps the sender.
+    pub fn set_from(&mut self, from: Jid) {
+        self.from = Address::Jid(from);
+    }
+
+    /// The same stanza to somebody else: the cheap step of a fan-out.
+    pub fn addressed_to(&self, to: Jid) -> Stanza {
+        let mut copy = self.clone();
+        copy.to = Address::Jid(to);
+        copy
+    }
+
+    /// The `id` attribute, unescaped.
+    pub fn id(&self) -> Option<Cow<'_, str>> {
+        self.has_id.then(|| unescape(self.id.text(&self.bytes)))
+    }
+
+    /// The `xml:lang` attribute.
+    pub fn lang(&self) -> Option<Cow<'_, str>> {
+        (!self.lang.is_empty()).then(|| unescape(self.lang.text(&self.bytes)))
+    }
+
+    /// The child elements that were not removed, in order.
+    pub fn payloads(&self) -> impl Iterator<Item = Payload<'_>> {
+        let bytes = &self.bytes;
+        self.children.iter().filter(|child| !child.is_removed).map(move |child| Payload {
+            ns: if child.ns.is_empty() { ns::CLIENT } else { child.ns.text(bytes) },
+            name: child.name.text(bytes),
+            xml: child.whole.of(bytes),
+        })
+    }
+
+    /// The first child element of this name.
+    pub fn payload(&self, ns: &str, name: &str) -> Option<Payload<'_>> {
+        self.payloads().find(|payload| payload.is(ns, name))
+    }
+
+    /// Whether there is a child element of this name.
+    pub fn has(&self, ns: &str, name: &str) -> bool {
+        self.payload(ns, name).is_some()
+    }
+
+    /// Takes away every child for which `unwanted` says so; says how many there were.
+    pub fn remove_payloads(&mut self, mut unwanted: impl FnMut(Payload<'_>) -> bool) -> usize {
+        let bytes = self.bytes.clone();
+        let mut removed = 0;
+        for child in self.children.iter_mut().filter(|child| !child.is_removed) {
+            let ns = if child.ns.is_empty() { ns::CLIENT } else { child.ns.text(&bytes) };
+            let payload =
+                Payload { ns, name: child.name.text(&bytes), xml: child.whole.of(&bytes) };
+            if unwanted(payload) {
+                child.is_removed = true;
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    /// Adds a child after the sender's own.
+    pub fn add_payload(&mut self, element: &Element) {
+        let mut added = self.added.to_vec();
+        element.write_to(&mut added, ns::CLIENT);
+        self.added = Bytes::from(added);
+    }
+
+    /// About how many bytes [`write_to`](Stanza::write_to) will write; for bounds, not for buffers.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.added.len()
+    }
+
+    /// Writes the stanza as it leaves on a stream whose default namespace is `jabber:client`.
+    pub fn write_to(&self, out: &mut Vec<u8>) {
+        out.push(b'<');
+        out.extend_from_slice(self.kind().name().as_bytes());
+        self.write_address(out, b" from='", &self.from);
+        self.write_address(out, b" to='", &self.to);
+        for attribute in &self.kept {
+            out.push(b' ');
+            out.extend_from_slice(attribute.of(&self.bytes));
+        }
+        self.write_payload(out);
+    }
+
+    /// The serialised stanza in a buffer of its own.
+    pub fn to_bytes(&self) -> Bytes {
+        let mut out = Vec::with_capacity(self.size() + 128);
+        self.write_to(&mut out);
+        Bytes::from(out)
+    }
+
+    fn write_address(&self, out: &mut Vec<u8>, name: &[u8], address: &Address) {
+        match address {
+            Address::Absent | Address::Malformed => return,
+            // A normalised JID may hold `'` or `&` in its resource: it is escaped, always.
+            Address::Span(_) | Address::Jid(_) => out.extend_from_slice(name),
+        }
+        if let Some(jid) = self.resolve(address) {
+            jackdaw_xml::escape_attribute(out, jid.as_str());
+        }
+        out.push(b'\'');
+    }
+
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        let untouched = self.added.is_empty() && self.children.iter().all(|c| !c.is_removed);
+        let payload = self.bytes.get(self.tail as usize..).unwrap_or_default();
+        if untouched {
+            out.extend_from_slice(payload);
+            return;
+        }
+        out.push(b'>');
+        for child in self.children.iter().filter(|child| !child.is_removed) {
+            out.extend_from_slice(child.whole.of(&self.bytes));
+        }
+        out.extend_from_slice(&self.added);
+        out.extend_from_slice(b"</");
+        out.extend_from_slice(self.kind().name().as_bytes());
+        out.push(b'>');
+    }
+}
+
+fn unescape(raw: &str) -> Cow<'_, str> {
+    jackdaw_xml::unescape(raw)
+}
+
+/// A child element of a stanza.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// Its namespace.
+    pub ns: &'a str,
+    /// Its local name.
+    pub name: &'a str,
+    /// The whole element, canonical.
+    pub xml: &'a [u8],
+}
+
+impl Payload<'_> {
+    /// Whether it has this name.
+    pub fn is(&self, ns: &str, name: &str) -> bool {
+        self.name == name && self.ns == ns
+    }
+
+    /// The element as a tree. It was checked when the stanza came in, so it parses.
+    pub fn element(&self) -> Result<Element, XmlError> {
+        Element::parse(self.xml, &Scope::client(), &Limits::after_auth())
+    }
+}
