@@ -1,0 +1,28 @@
+//! The way to a session's stream; the edge implements it.
+
+use jackdaw_session::Address;
+use jackdaw_stanza::Delivery;
+
+/// What the router tells a stream besides deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The inbound stanza of this number is durably accepted: `h` may pass it (XEP-0198 §4).
+    Accepted(u32),
+    /// The answer that the stream's later stanzas waited for is out (RFC 6120 §10.1).
+    Release,
+    /// Close the stream with this stream error condition (RFC 6120 §4.9.3).
+    Close(&'static str),
+}
+
+/// Puts deliveries and commands into the queue of the worker that holds the stream.
+///
+/// Called from any thread. Never blocks. Deliveries and commands for one address keep their order.
+pub trait Outbox: Send + Sync {
+    /// Hands the delivery to the stream at this address; gives it back where the worker's queue is
+    /// full. A stream that is gone by the time it arrives is reported to
+    /// the router as undelivered.
+    fn deliver(&self, to: Address, delivery: Delivery) -> Result<(), Box<Delivery>>;
+
+    /// Tells the stream. Commands have room of their own: they are not refused.
+    fn command(&self, to: Address, command: Command);
+}

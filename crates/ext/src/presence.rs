@@ -1,0 +1,32 @@
+//! The seam between the router and presence, roster and subscriptions (RFC 6121 §2–§4).
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use jackdaw_jid::BareJid;
+use jackdaw_session::Session;
+use jackdaw_stanza::Stanza;
+
+use crate::Ctx;
+
+/// A future that is polled once in place and moved to the runtime only if it is not ready.
+pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Presence logic as the router calls it. What it causes goes into the context's effects; the
+/// sender's later stanzas wait until the future is done.
+pub trait Presence: Send + Sync {
+    /// Presence without `to` from a session of ours (RFC 6121 §4.2, §4.4, §4.5), stamped.
+    fn broadcast(&self, ctx: Ctx, stanza: Stanza) -> Pending<()>;
+
+    /// Available or unavailable presence with a `to`, leaving a session of ours (RFC 6121 §4.6).
+    fn directed(&self, ctx: Ctx, stanza: Stanza) -> Pending<()>;
+
+    /// subscribe, subscribed, unsubscribe, unsubscribed leaving a session of ours (RFC 6121 §3).
+    fn subscription_outbound(&self, ctx: Ctx, stanza: Stanza) -> Pending<()>;
+
+    /// Any presence that reached the owner of this account, addressed to its bare JID.
+    fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()>;
+
+    /// A session ended without saying `unavailable`: say it for it (RFC 6121 §4.5.2).
+    fn session_ended(&self, ctx: Ctx, session: Arc<Session>) -> Pending<()>;
+}
