@@ -25,7 +25,7 @@ mod time;
 mod wire;
 mod xep;
 
-pub use accounts::{AccountError, Accounts, Password};
+pub use accounts::{ACCOUNTS, AccountError, Accounts};
 pub use ctx::{Ctx, PhaseCtx};
 pub use disco::{Disco, Identity};
 pub use effect::{Effect, Effects};

@@ -1,6 +1,7 @@
 //! What every handler may use.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use jackdaw_jid::BareJid;
 use jackdaw_session::{Account, Sessions, Slots};
@@ -25,6 +26,9 @@ pub trait Random: Send + Sync {
 pub trait Spawn: Send + Sync {
     /// Runs the future to its end on the control plane's runtime.
     fn spawn(&self, future: Pending<()>);
+
+    /// Runs the future when the delay is over.
+    fn after(&self, delay: Duration, future: Pending<()>);
 }
 
 /// The services of one node. Built once at start; handlers hold it by reference count.

@@ -1,1 +1,128 @@
-//! Placeholder.
+//! The way of a stanza from the session that sent it to the sessions that get it.
+//!
+//! The steps, in order, a file each:
+//!
+//! 1. [`accept`]: stamp `from`, check `to` (RFC 6120 §8.1, §10).
+//! 2. [`outbound`]: the sender's extensions.
+//! 3. [`resolve`]: account, session, host or another domain? Makes a [`Routed`].
+//! 4. [`inbound`]: the recipient's extensions, or the handler of an iq.
+//! 5. [`select`]: which connected resources (RFC 6121 §8.5), or offline. Makes deliveries.
+//! 6. [`deliver`]: into the outbox of the worker that holds the stream.
+//!
+//! Beside them: [`effects`] drains what the steps caused, [`bind`] lets sessions come and go,
+//! [`ledger`] knows which accepted stanza somebody still waits for, [`spool`] keeps messages for
+//! those who are away.
+//!
+//! Messages pass synchronously, on the worker's thread, without an allocation. What may wait for a
+//! store (iq handlers, presence, accounts that are not in memory) is a future that is polled once
+//! in place and handed to the runtime only if it is not ready; the sender's later stanzas wait
+//! for it (RFC 6120 §10.1).
+//!
+//! Does not: own sockets, clocks or storage; they are in [`jackdaw_ext::Services`].
+#![forbid(unsafe_code)]
+
+pub mod accept;
+pub mod bind;
+pub mod deliver;
+pub mod effects;
+pub mod inbound;
+pub mod ledger;
+pub mod outbound;
+pub mod resolve;
+pub mod select;
+pub mod spool;
+mod stats;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackdaw_ext::{Outbox, Presence, Registry, Services};
+use jackdaw_session::ConflictPolicy;
+
+pub use accept::Taken;
+pub use resolve::Routed;
+pub use stats::{Count, Stats};
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct RouterConfig {
+    /// Who keeps a resource that two streams want.
+    pub conflict: ConflictPolicy,
+    /// Sessions an account may have at once.
+    pub sessions_per_account_max: usize,
+    /// Messages kept for an account that is away; at the bound senders get `service-unavailable`
+    /// (XEP-0160 §2).
+    pub offline_messages_max: usize,
+    /// How long a message to a session under stream management waits for its acknowledgement
+    /// before it is written to the spool. The usual client answers in time, and nothing is written.
+    pub spool_linger: Duration,
+    /// Whether `h` waits for the disk (P1), or only for memory.
+    pub is_durable: bool,
+}
+
+impl Default for RouterConfig {
+    fn default() -> RouterConfig {
+        RouterConfig {
+            conflict: ConflictPolicy::CloseOld,
+            sessions_per_account_max: 32,
+            offline_messages_max: 1000,
+            spool_linger: Duration::from_millis(20),
+            is_durable: true,
+        }
+    }
+}
+
+/// The router of one node.
+pub struct Router {
+    services: Arc<Services>,
+    registry: Registry,
+    presence: Arc<dyn Presence>,
+    config: RouterConfig,
+    ledger: ledger::Ledger,
+    spool: spool::Spool,
+    stats: Stats,
+}
+
+impl Router {
+    /// A router over these services. The registry is complete: phases are ordered.
+    pub fn new(
+        services: Arc<Services>,
+        registry: Registry,
+        presence: Arc<dyn Presence>,
+        config: RouterConfig,
+    ) -> Arc<Router> {
+        // Set here and nowhere else, so a second router over the same services is a mistake.
+        let fresh = services.host_disco.set(registry.host_disco().clone()).is_ok()
+            && services.account_disco.set(registry.account_disco().clone()).is_ok()
+            && services.loaders.set(registry.loaders().to_vec()).is_ok();
+        assert!(fresh, "the services have a router already");
+        let spool = spool::Spool::new(&services);
+        let ledger = ledger::Ledger::default();
+        let stats = Stats::default();
+        Arc::new(Router { services, registry, presence, config, ledger, spool, stats })
+    }
+
+    /// The services of the node.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// What the extensions registered.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Counters, read at scrape time.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// Deliveries that wait for an acknowledgement.
+    pub fn unsettled(&self) -> usize {
+        self.ledger.len()
+    }
+
+    fn outbox(&self) -> &Arc<dyn Outbox> {
+        self.services.outbox.get().expect("the edge set the outbox before it opened a listener")
+    }
+}

@@ -1,0 +1,93 @@
+//! Sessions come and go (RFC 6120 §7, XEP-0198 §5).
+
+use std::sync::Arc;
+
+use jackdaw_ext::{Command, Effects, Lifecycle, stanza_error};
+use jackdaw_jid::{BareJid, FullJid};
+use jackdaw_session::{Address, Availability, Bound, Conflict, Session, SessionId};
+use jackdaw_stanza::{Delivery, StanzaError};
+
+use crate::Router;
+
+impl Router {
+    /// Binds a resource of an authenticated account for the stream at `address`. Without a
+    /// resource the server makes one (RFC 6120 §7.6).
+    pub async fn bind(
+        self: &Arc<Self>,
+        account: BareJid,
+        resource: Option<String>,
+        address: Address,
+    ) -> Result<Arc<Session>, StanzaError> {
+        let resource = resource.unwrap_or_else(|| self.services.random_id());
+        let jid = account.with_resource(&resource).map_err(|_| StanzaError::bad_request())?;
+        let bound = self.bind_under_lock(&account, jid, address).await?;
+        let mut effects = Effects::new();
+        if let Some(old) = bound.evicted {
+            self.outbox().command(old.address(), Command::Close("conflict"));
+            self.gone(&old, &mut effects).await;
+        }
+        self.tell(Lifecycle::Bound, &bound.session, None, &mut effects);
+        Arc::clone(self).drain(effects).await;
+        Ok(bound.session)
+    }
+
+    /// The account's lock keeps a change of its state from falling between load and bind.
+    async fn bind_under_lock(
+        &self,
+        account: &BareJid,
+        jid: FullJid,
+        address: Address,
+    ) -> Result<Bound, StanzaError> {
+        let _changing = self.services.locks.lock(account).await;
+        let loaded = self.services.account(account).await.map_err(|e| stanza_error(&e))?;
+        let account = loaded.ok_or_else(StanzaError::not_allowed)?;
+        let now = self.services.clock.now().secs();
+        let max = self.config.sessions_per_account_max;
+        self.services
+            .sessions
+            .bind(&account, jid, address, now, self.config.conflict, max)
+            .map_err(|conflict| match conflict {
+                Conflict::Taken => StanzaError::conflict(),
+                Conflict::TooMany => StanzaError::resource_constraint(),
+            })
+    }
+
+    /// The session with this id, if it belongs to the account: what `<resume/>` names.
+    pub fn resumable(&self, account: &BareJid, id: SessionId) -> Option<Arc<Session>> {
+        self.services.sessions.find_id(account.as_str(), id)
+    }
+
+    /// A session is over for good: closed by its client, evicted, or not resumed in time. What it
+    /// did not acknowledge goes elsewhere.
+    pub fn ended(self: &Arc<Self>, session: &Arc<Session>, unacknowledged: Vec<Delivery>) {
+        let router = Arc::clone(self);
+        let session = Arc::clone(session);
+        self.start_detached(Box::pin(async move {
+            let mut effects = Effects::new();
+            if router.services.sessions.unbind(&session) {
+                router.gone(&session, &mut effects).await;
+            }
+            for delivery in unacknowledged {
+                router.redeliver(delivery, &mut effects);
+            }
+            router.drain(effects).await;
+        }));
+    }
+
+    /// Says to the world what the session did not (RFC 6121 §4.5.2).
+    async fn gone(self: &Arc<Self>, session: &Arc<Session>, effects: &mut Effects) {
+        if session.is_available() {
+            let ctx = self.ctx(Some(session), session.account().jid().clone());
+            self.presence.session_ended(ctx.clone(), Arc::clone(session)).await;
+            session.set_availability(Availability::default());
+            self.tell(Lifecycle::Unavailable, session, None, effects);
+            effects.append(&mut ctx.take_effects());
+        } else {
+            // Directed presence may still have to be taken back.
+            let ctx = self.ctx(Some(session), session.account().jid().clone());
+            self.presence.session_ended(ctx.clone(), Arc::clone(session)).await;
+            effects.append(&mut ctx.take_effects());
+        }
+        self.tell(Lifecycle::Ended, session, None, effects);
+    }
+}

@@ -1,0 +1,241 @@
+//! Step 4: at the owner of the target. The recipient's extensions, or the handler of an iq.
+
+use std::sync::Arc;
+
+use jackdaw_ext::{At, Ctx, Direction, Effect, Effects, Iq, stanza_error};
+use jackdaw_jid::BareJid;
+use jackdaw_session::{Account, Session};
+use jackdaw_stanza::{IqType, Kind, PresenceType, Stanza, StanzaError, Type};
+
+use crate::accept::Taken;
+use crate::ledger::Receipt;
+use crate::{Count, Routed, Router};
+
+impl Router {
+    /// The fast way: the account is in memory because it has a session, and nothing has to wait.
+    /// Gives the stanza back where that is not so.
+    pub(crate) fn inbound_in_memory(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        stanza: Stanza,
+        receipt: Option<Receipt>,
+        effects: &mut Effects,
+    ) -> Result<Taken, Stanza> {
+        let Some(to) = stanza.to() else { return Err(stanza) };
+        if stanza.kind() == Kind::Iq && !to.is_full() {
+            return Err(stanza);
+        }
+        let Some(account) = self.services.sessions.account(to.bare_str()) else {
+            return Err(stanza);
+        };
+        Ok(self.at_account(sender, &account, stanza, receipt, effects))
+    }
+
+    /// Phases and selection at an account whose state is at hand: messages, and iqs between
+    /// resources.
+    fn at_account(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        account: &Arc<Account>,
+        mut stanza: Stanza,
+        receipt: Option<Receipt>,
+        effects: &mut Effects,
+    ) -> Taken {
+        let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
+        if !passed.is_continue() {
+            return Taken::Done;
+        }
+        self.select(account, stanza, receipt, effects)
+    }
+
+    /// The way that may wait: loads the account, or asks a handler.
+    pub(crate) async fn inbound(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        routed: Routed,
+        receipt: Option<Receipt>,
+        effects: &mut Effects,
+    ) {
+        let taken = match routed {
+            Routed::Remote(stanza) => {
+                self.refuse(&stanza, &Router::unreachable_domain(), effects);
+                Taken::Done
+            }
+            Routed::Host(host, stanza) => {
+                self.at_host(sender, host, stanza, effects).await;
+                Taken::Done
+            }
+            Routed::Account(stanza) => {
+                self.at_owner(sender, stanza, receipt, effects).await
+            }
+        };
+        if let (Taken::Done, Some(receipt)) = (taken, receipt) {
+            self.accepted(receipt);
+        }
+    }
+
+    async fn at_owner(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        stanza: Stanza,
+        receipt: Option<Receipt>,
+        effects: &mut Effects,
+    ) -> Taken {
+        let Some(bare) = stanza.to().map(|to| to.to_jid().to_bare()) else { return Taken::Done };
+        let account = match self.services.account(&bare).await {
+            Ok(Some(account)) => account,
+            Ok(None) => {
+                self.no_such_account(&bare, stanza, effects).await;
+                return Taken::Done;
+            }
+            Err(error) => {
+                self.refuse(&stanza, &stanza_error(&error), effects);
+                return Taken::Done;
+            }
+        };
+        let is_full = stanza.to().is_some_and(|to| to.is_full());
+        match stanza.kind_and_type() {
+            Type::Presence(kind) => {
+                self.presence_at_account(sender, &account, stanza, kind, effects).await;
+                Taken::Done
+            }
+            Type::Iq(IqType::Get | IqType::Set) if !is_full => {
+                self.iq_at_account(sender, &account, stanza, effects).await;
+                Taken::Done
+            }
+            // A result for the account itself answers nothing that we asked.
+            Type::Iq(_) if !is_full => Taken::Done,
+            Type::Message(_) | Type::Iq(_) => {
+                self.at_account(sender, &account, stanza, receipt, effects)
+            }
+        }
+    }
+
+    async fn presence_at_account(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        account: &Arc<Account>,
+        mut stanza: Stanza,
+        kind: PresenceType,
+        effects: &mut Effects,
+    ) {
+        let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
+        if !passed.is_continue() {
+            return;
+        }
+        let is_full = stanza.to().is_some_and(|to| to.is_full());
+        let is_plain = matches!(
+            kind,
+            PresenceType::Available | PresenceType::Unavailable | PresenceType::Error
+        );
+        if is_full && is_plain {
+            self.select(account, stanza, None, effects);
+            return;
+        }
+        // Subscriptions and probes are the account's, whatever resource they name.
+        let ctx = self.ctx(sender, account.jid().clone());
+        self.presence.inbound(ctx.clone(), account.jid().clone(), stanza).await;
+        effects.append(&mut ctx.take_effects());
+    }
+
+    async fn iq_at_account(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        account: &Arc<Account>,
+        mut stanza: Stanza,
+        effects: &mut Effects,
+    ) {
+        let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
+        if passed.is_continue() {
+            let ctx = self.ctx(sender, account.jid().clone());
+            self.handle_iq(At::Bare, ctx, stanza, effects).await;
+        }
+    }
+
+    /// RFC 6121 §8.5.1: silence for presence, an error for the rest, the same as for an account
+    /// that takes nothing from strangers.
+    async fn no_such_account(
+        self: &Arc<Self>,
+        bare: &BareJid,
+        stanza: Stanza,
+        effects: &mut Effects,
+    ) {
+        if stanza.kind() != Kind::Presence {
+            self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
+            return;
+        }
+        let ctx = self.ctx(None, bare.clone());
+        self.presence.inbound(ctx.clone(), bare.clone(), stanza).await;
+        effects.append(&mut ctx.take_effects());
+    }
+
+    async fn at_host(
+        self: &Arc<Self>,
+        sender: Option<&Arc<Session>>,
+        host: BareJid,
+        stanza: Stanza,
+        effects: &mut Effects,
+    ) {
+        match stanza.kind_and_type() {
+            Type::Iq(IqType::Get | IqType::Set) => {
+                let ctx = self.ctx(sender, host);
+                self.handle_iq(At::Host, ctx, stanza, effects).await;
+            }
+            Type::Iq(_) => {}
+            // Nobody reads them (RFC 6120 §10.5.2); presence to a host is legal and means nothing.
+            Type::Message(_) => {
+                self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
+            }
+            Type::Presence(_) => self.stats.add(Count::Dropped),
+        }
+    }
+
+    /// An iq of a session to its own account (RFC 6120 §10.3.3).
+    pub(crate) async fn own_iq(self: Arc<Self>, session: Arc<Session>, mut stanza: Stanza) {
+        if !matches!(stanza.kind_and_type(), Type::Iq(IqType::Get | IqType::Set)) {
+            return;
+        }
+        let mut effects = Effects::new();
+        if stanza.to().is_none() {
+            stanza.set_to(session.account().jid().clone().into());
+        }
+        let ctx = self.ctx(Some(&session), session.account().jid().clone());
+        self.handle_iq(At::Account, ctx, stanza, &mut effects).await;
+        self.drain(effects).await;
+    }
+
+    /// Every get and set is answered exactly once (RFC 6120 §8.2.3).
+    async fn handle_iq(&self, at: At, ctx: Ctx, stanza: Stanza, effects: &mut Effects) {
+        let answer = match self.find_handler(at, &stanza) {
+            Ok(handler) => handler(ctx.clone(), Iq::new(stanza.clone())).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(reply) => {
+                let result = stanza.result(reply.0.as_ref());
+                effects.push(Effect::Route(result));
+            }
+            Err(error) => self.refuse(&stanza, &error, effects),
+        }
+        effects.append(&mut ctx.take_effects());
+    }
+
+    fn find_handler(
+        &self,
+        at: At,
+        stanza: &Stanza,
+    ) -> Result<&jackdaw_ext::IqHandler, StanzaError> {
+        let mut payloads = stanza.payloads();
+        // Exactly one child (RFC 6120 §8.2.3), and an id to answer to.
+        let (Some(payload), None) = (payloads.next(), payloads.next()) else {
+            return Err(StanzaError::bad_request());
+        };
+        if stanza.id().is_none() {
+            return Err(StanzaError::bad_request());
+        }
+        let is_set = stanza.iq_type() == Some(IqType::Set);
+        self.registry
+            .iq_handler(at, payload.ns, payload.name, is_set)
+            .ok_or_else(StanzaError::service_unavailable)
+    }
+}

@@ -1,0 +1,139 @@
+//! Deliveries that wait for an acknowledgement, and who waits for them (promise P1).
+
+use jackdaw_jid::BareJid;
+use jackdaw_session::Address;
+use jackdaw_stanza::{Settle, Stanza};
+use parking_lot::Mutex;
+
+/// Names an inbound stanza of a stream under stream management: its `h` waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The sender's stream.
+    pub address: Address,
+    /// The stanza's number in that stream.
+    pub number: u32,
+}
+
+/// State of the spool row of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Not written, and perhaps never.
+    None,
+    /// In the group committer's hands.
+    Writing,
+    /// Durable, at this position of the account's spool.
+    Written(u64),
+}
+
+/// One message under way to sessions that will confirm it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The recipient.
+    pub account: BareJid,
+    /// What was sent, as it was sent.
+    pub stanza: Stanza,
+    /// Who waits, until told.
+    pub receipt: Option<Receipt>,
+    /// Sessions that have not confirmed it.
+    pub waiting: u32,
+    /// Its spool row.
+    pub row: Row,
+}
+
+/// Enough that workers seldom meet in one.
+const SHARDS: usize = 64;
+
+/// Slots of a shard: what is left of the index bits. 2^26 messages under way in one shard are more
+/// than memory holds; every session's queue is bounded long before.
+const INDEX_BITS: u32 = 26;
+
+#[derive(Default)]
+struct Shard {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+/// Every open entry, by the token that travels with its deliveries.
+pub struct Ledger {
+    shards: Vec<Mutex<Shard>>,
+    next: std::sync::atomic::AtomicUsize,
+}
+
+impl Default for Ledger {
+    fn default() -> Ledger {
+        let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
+        Ledger { shards, next: std::sync::atomic::AtomicUsize::new(0) }
+    }
+}
+
+fn parts(settle: Settle) -> (usize, usize, u32) {
+    let shard = (settle.0 >> (INDEX_BITS + 32)) as usize;
+    let index = (settle.0 >> 32) as usize & ((1 << INDEX_BITS) - 1);
+    (shard, index, settle.0 as u32)
+}
+
+impl Ledger {
+    /// Opens an entry; the token names it until it is closed.
+    pub fn open(&self, entry: Entry) -> Settle {
+        let at = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % SHARDS;
+        let mut shard = self.shards[at].lock();
+        let index = shard.free.pop().unwrap_or_else(|| {
+            shard.slots.push(Slot::default());
+            shard.slots.len() as u32 - 1
+        });
+        assert!(index < 1 << INDEX_BITS, "more messages under way than memory holds");
+        let slot = &mut shard.slots[index as usize];
+        slot.entry = Some(entry);
+        let place = ((at as u64) << INDEX_BITS) | u64::from(index);
+        Settle((place << 32) | u64::from(slot.generation))
+    }
+
+    /// Looks at an open entry and may change it. Returns None for one that is closed. Where
+    /// `change` says true the entry is closed, and given back.
+    pub fn with<R>(
+        &self,
+        settle: Settle,
+        change: impl FnOnce(&mut Entry) -> (R, bool),
+    ) -> Option<(R, Option<Entry>)> {
+        let (at, index, generation) = parts(settle);
+        let mut shard = self.shards.get(at)?.lock();
+        let slot = shard.slots.get_mut(index)?;
+        if slot.generation != generation {
+            return None;
+        }
+        let (result, is_over) = change(slot.entry.as_mut()?);
+        if !is_over {
+            return Some((result, None));
+        }
+        let entry = slot.entry.take();
+        slot.generation = slot.generation.wrapping_add(1);
+        shard.free.push(index as u32);
+        Some((result, entry))
+    }
+
+    /// A session ended without confirming. Gives the entry back, closed, if nobody else has it or
+    /// may still confirm it.
+    pub fn abandon(&self, settle: Settle) -> Option<Entry> {
+        let closed = self.with(settle, |entry| {
+            entry.waiting = entry.waiting.saturating_sub(1);
+            ((), entry.waiting == 0)
+        });
+        closed.and_then(|((), entry)| entry)
+    }
+
+    /// Open entries.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|s| { let s = s.lock(); s.slots.len() - s.free.len() }).sum()
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,113 @@
+//! Step 5: which connected resources (RFC 6121 §8.5), or offline.
+
+use std::sync::Arc;
+
+use jackdaw_ext::Effects;
+use jackdaw_session::{Account, Session};
+use jackdaw_stanza::{MessageType, Stanza, StanzaError, Type};
+use smallvec::SmallVec;
+
+use crate::accept::Taken;
+use crate::ledger::Receipt;
+use crate::{Count, Router};
+
+/// The sessions a stanza goes to.
+pub(crate) type Targets = SmallVec<[Arc<Session>; 4]>;
+
+/// What RFC 6121 §8.5 says of a stanza.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    /// These resources get it.
+    Sessions(Targets),
+    /// Nobody is there: keep it if the extension for offline messages wants it, else refuse.
+    Offline,
+    /// The sender is told.
+    Refuse(StanzaError),
+    /// Silence is what the RFC asks for.
+    Drop,
+}
+
+impl Router {
+    /// Selects, and delivers or stores.
+    pub(crate) fn select(
+        self: &Arc<Self>,
+        account: &Arc<Account>,
+        stanza: Stanza,
+        receipt: Option<Receipt>,
+        effects: &mut Effects,
+    ) -> Taken {
+        match self.choose(account, &stanza) {
+            Choice::Sessions(targets) => self.deliver(account, targets, stanza, receipt, effects),
+            Choice::Offline if self.registry.keeps_offline(&stanza) => {
+                self.store_offline(account.jid(), stanza, receipt)
+            }
+            Choice::Offline => {
+                self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
+                Taken::Done
+            }
+            Choice::Refuse(error) => {
+                self.refuse(&stanza, &error, effects);
+                Taken::Done
+            }
+            Choice::Drop => {
+                self.stats.add(Count::Dropped);
+                Taken::Done
+            }
+        }
+    }
+
+    fn choose(&self, account: &Account, stanza: &Stanza) -> Choice {
+        let Some(to) = stanza.to() else { return Choice::Drop };
+        if to.is_full() {
+            if let Some(session) = self.services.sessions.find(to) {
+                return Choice::Sessions(std::iter::once(session).collect());
+            }
+            return self.missing_resource(account, stanza);
+        }
+        self.to_bare(account, stanza)
+    }
+
+    /// RFC 6121 §8.5.2: addressed to the bare JID.
+    fn to_bare(&self, account: &Account, stanza: &Stanza) -> Choice {
+        let Type::Message(kind) = stanza.kind_and_type() else { return Choice::Drop };
+        match kind {
+            // §8.5.2.1.1: never to the resources of an account.
+            MessageType::Groupchat => return Choice::Refuse(StanzaError::service_unavailable()),
+            MessageType::Error => return Choice::Drop,
+            MessageType::Chat | MessageType::Headline | MessageType::Normal => {}
+        }
+        if self.spool.is_flushing(account.jid()) && kind != MessageType::Headline {
+            // What is older goes first; the flush goes on until nothing is left.
+            return Choice::Offline;
+        }
+        let targets = self.non_negative(account);
+        match (targets.is_empty(), kind) {
+            (false, _) => Choice::Sessions(targets),
+            // §8.5.2.2.1: not stored, and nobody is told.
+            (true, MessageType::Headline) => Choice::Drop,
+            (true, _) => Choice::Offline,
+        }
+    }
+
+    /// RFC 6121 §8.5.3.2: addressed to a resource that is not connected.
+    fn missing_resource(&self, account: &Account, stanza: &Stanza) -> Choice {
+        match stanza.kind_and_type() {
+            Type::Message(MessageType::Chat | MessageType::Normal) => {
+                self.to_bare(account, stanza)
+            }
+            Type::Message(MessageType::Groupchat) => {
+                Choice::Refuse(StanzaError::service_unavailable())
+            }
+            Type::Message(MessageType::Headline | MessageType::Error) => Choice::Drop,
+            Type::Presence(_) => Choice::Drop,
+            Type::Iq(_) => Choice::Refuse(StanzaError::service_unavailable()),
+        }
+    }
+
+    /// Every available resource that wants messages to the bare JID. All of them, not the "most
+    /// available" one alone: both are legal (§8.5.2.1.1), and a user reads on what is at hand.
+    pub(crate) fn non_negative(&self, account: &Account) -> Targets {
+        let sessions = self.services.sessions.of(account.jid().as_str());
+        sessions.into_iter().filter(|session| session.priority().is_some_and(|p| p >= 0)).collect()
+    }
+}
