@@ -62,8 +62,7 @@ pub enum Lifecycle {
 pub type PhaseHook = Arc<dyn Fn(&mut PhaseCtx<'_>, &mut Stanza) -> Flow + Send + Sync>;
 
 /// A hook on a moment in a session's life. The stanza is the presence that caused it, if one did.
-pub type SessionHook =
-    Arc<dyn Fn(&mut PhaseCtx<'_>, &Arc<Session>, Option<&Stanza>) + Send + Sync>;
+pub type SessionHook = Arc<dyn Fn(&mut PhaseCtx<'_>, &Arc<Session>, Option<&Stanza>) + Send + Sync>;
 
 type Loading<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
 
@@ -143,14 +142,8 @@ impl Registry {
         self.iq(at, ns, name, handler, true);
     }
 
-    fn iq<F, Fut>(
-        &mut self,
-        at: At,
-        ns: &'static str,
-        name: &'static str,
-        handler: F,
-        is_set: bool,
-    ) where
+    fn iq<F, Fut>(&mut self, at: At, ns: &'static str, name: &'static str, handler: F, is_set: bool)
+    where
         F: Fn(Ctx, Iq) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Reply, StanzaError>> + Send + 'static,
     {

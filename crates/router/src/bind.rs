@@ -43,13 +43,12 @@ impl Router {
         let account = loaded.ok_or_else(StanzaError::not_allowed)?;
         let now = self.services.clock.now().secs();
         let max = self.config.sessions_per_account_max;
-        self.services
-            .sessions
-            .bind(&account, jid, address, now, self.config.conflict, max)
-            .map_err(|conflict| match conflict {
+        self.services.sessions.bind(&account, jid, address, now, self.config.conflict, max).map_err(
+            |conflict| match conflict {
                 Conflict::Taken => StanzaError::conflict(),
                 Conflict::TooMany => StanzaError::resource_constraint(),
-            })
+            },
+        )
     }
 
     /// The session with this id, if it belongs to the account: what `<resume/>` names.

@@ -25,7 +25,8 @@ impl Router {
         effects: &mut Effects,
     ) -> Taken {
         let is_message = stanza.kind() == Kind::Message && !stanza.is_error();
-        let managed = if is_message { targets.iter().filter(|s| s.is_managed()).count() } else { 0 };
+        let managed =
+            if is_message { targets.iter().filter(|s| s.is_managed()).count() } else { 0 };
         let settle = (managed > 0).then(|| {
             let entry = Entry {
                 account: account.jid().clone(),

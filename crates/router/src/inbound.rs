@@ -65,9 +65,7 @@ impl Router {
                 self.at_host(sender, host, stanza, effects).await;
                 Taken::Done
             }
-            Routed::Account(stanza) => {
-                self.at_owner(sender, stanza, receipt, effects).await
-            }
+            Routed::Account(stanza) => self.at_owner(sender, stanza, receipt, effects).await,
         };
         if let (Taken::Done, Some(receipt)) = (taken, receipt) {
             self.accepted(receipt);

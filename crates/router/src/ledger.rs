@@ -129,7 +129,13 @@ impl Ledger {
 
     /// Open entries.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|s| { let s = s.lock(); s.slots.len() - s.free.len() }).sum()
+        self.shards
+            .iter()
+            .map(|s| {
+                let s = s.lock();
+                s.slots.len() - s.free.len()
+            })
+            .sum()
     }
 
     /// Whether nothing is under way.

@@ -7,9 +7,9 @@ use jackdaw_jid::BareJid;
 use jackdaw_session::Session;
 use jackdaw_stanza::{Kind, Stanza, StanzaError};
 
+use crate::Router;
 use crate::accept::Taken;
 use crate::ledger::Receipt;
-use crate::Router;
 
 /// A stanza whose target is known. Made here only; the next step is the owner of the target.
 #[derive(Debug)]

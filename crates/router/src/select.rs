@@ -92,9 +92,7 @@ impl Router {
     /// RFC 6121 §8.5.3.2: addressed to a resource that is not connected.
     fn missing_resource(&self, account: &Account, stanza: &Stanza) -> Choice {
         match stanza.kind_and_type() {
-            Type::Message(MessageType::Chat | MessageType::Normal) => {
-                self.to_bare(account, stanza)
-            }
+            Type::Message(MessageType::Chat | MessageType::Normal) => self.to_bare(account, stanza),
             Type::Message(MessageType::Groupchat) => {
                 Choice::Refuse(StanzaError::service_unavailable())
             }

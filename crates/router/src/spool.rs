@@ -108,9 +108,8 @@ impl Spool {
     }
 
     fn tidy(&self, account: &BareJid) {
-        self.accounts.remove_if(account.as_str(), |_, state| {
-            state.claimed.is_empty() && !state.is_flushing
-        });
+        self.accounts
+            .remove_if(account.as_str(), |_, state| state.claimed.is_empty() && !state.is_flushing);
     }
 }
 
@@ -142,23 +141,14 @@ impl Router {
         if receipt.is_some() { Taken::Later } else { Taken::Done }
     }
 
-    fn commit(
-        &self,
-        batch: Batch,
-        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
-    ) {
+    fn commit(&self, batch: Batch, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
         let durability =
             if self.config.is_durable { Durability::Durable } else { Durability::Fast };
         self.services.stores.engine().commit_then(batch, durability, Box::new(done));
     }
 
     /// The store refused: the sender is told, so the stanza is accounted for (P7).
-    fn not_stored(
-        self: &Arc<Self>,
-        stanza: &Stanza,
-        receipt: Option<Receipt>,
-        error: &StoreError,
-    ) {
+    fn not_stored(self: &Arc<Self>, stanza: &Stanza, receipt: Option<Receipt>, error: &StoreError) {
         tracing::warn!(%error, "a message could not be stored");
         let mut effects = Effects::new();
         self.refuse(stanza, &StanzaError::resource_constraint(), &mut effects);
@@ -234,8 +224,10 @@ impl Router {
         let settled = self.ledger.with(settle, |entry| {
             entry.waiting = entry.waiting.saturating_sub(1);
             // A row that is being written closes the entry when it is done.
-            ((entry.waiting == 0).then(|| entry.receipt.take()).flatten(),
-             entry.waiting == 0 && entry.row != Row::Writing)
+            (
+                (entry.waiting == 0).then(|| entry.receipt.take()).flatten(),
+                entry.waiting == 0 && entry.row != Row::Writing,
+            )
         });
         let Some((receipt, closed)) = settled else { return };
         if let Some(receipt) = receipt {
@@ -271,9 +263,12 @@ impl Router {
 
     fn arm_linger(self: &Arc<Self>) {
         let router = Arc::clone(self);
-        self.services.spawn.after(self.config.spool_linger, Box::pin(async move {
-            router.write_lingering();
-        }));
+        self.services.spawn.after(
+            self.config.spool_linger,
+            Box::pin(async move {
+                router.write_lingering();
+            }),
+        );
     }
 
     /// Writes what was not settled in time. Everything queued by now has waited at most two

@@ -111,8 +111,7 @@ impl Sessions {
 
     /// Removes this session, and only this one; false if it was out already (evicted).
     pub fn unbind(&self, session: &Session) -> bool {
-        let MapEntry::Occupied(mut entry) =
-            self.accounts.entry(session.account().jid().clone())
+        let MapEntry::Occupied(mut entry) = self.accounts.entry(session.account().jid().clone())
         else {
             return false;
         };

@@ -8,9 +8,7 @@ use jackdaw_xml::{
 use smallvec::SmallVec;
 
 use crate::ns;
-use crate::stanza::{
-    Address, Child, IqType, MessageType, PresenceType, Span, Stanza, Type,
-};
+use crate::stanza::{Address, Child, IqType, MessageType, PresenceType, Span, Stanza, Type};
 
 /// Why bytes are no stanza.
 #[derive(Debug, thiserror::Error)]
@@ -31,24 +29,18 @@ impl Stanza {
     /// canonical, which is what nearly every client sends.
     pub fn parse(bytes: Bytes, scope: &Scope, limits: &Limits) -> Result<Stanza, ParseError> {
         match scan(&bytes, scope, limits)? {
-            Scanned::Canonical(draft) => draft.finish(bytes),
-            Scanned::Foreign => {
+            Some(draft) => draft.finish(bytes),
+            None => {
                 let mut canonical = Vec::with_capacity(bytes.len() + 64);
                 canonicalise(&bytes, scope, limits, &mut canonical)?;
                 let bytes = Bytes::from(canonical);
                 match scan(&bytes, &Scope::client(), limits)? {
-                    Scanned::Canonical(draft) => draft.finish(bytes),
-                    Scanned::Foreign => Err(ParseError::NotAStanza),
+                    Some(draft) => draft.finish(bytes),
+                    None => Err(ParseError::NotAStanza),
                 }
             }
         }
     }
-}
-
-enum Scanned {
-    Canonical(Draft),
-    /// Valid, but not written in the canonical way.
-    Foreign,
 }
 
 /// What one pass over the tokens found.
@@ -65,7 +57,8 @@ struct Draft {
     children: SmallVec<[Child; 4]>,
 }
 
-fn scan(bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Scanned, ParseError> {
+/// One pass over the tokens. None for what is valid but not written in the canonical way.
+fn scan(bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Option<Draft>, ParseError> {
     let mut tokens = Tokenizer::new(bytes, scope, limits);
     let mut draft = match tokens.next()? {
         Some(Token::Start(start)) => root(bytes, &start)?,
@@ -91,7 +84,7 @@ fn scan(bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Scanned, ParseEr
             Token::Text(_) => {}
         }
     }
-    Ok(if tokens.is_canonical() { Scanned::Canonical(draft) } else { Scanned::Foreign })
+    Ok(tokens.is_canonical().then_some(draft))
 }
 
 fn root(bytes: &[u8], start: &Start<'_, '_>) -> Result<Draft, ParseError> {
@@ -180,7 +173,8 @@ fn span_of(bytes: &[u8], part: &str) -> Span {
 fn address(bytes: &[u8], span: Option<Span>) -> Address {
     let Some(span) = span else { return Address::Absent };
     let raw = span.text(bytes);
-    if JidRef::parse_normalised(raw).is_some() {
+    // `&` begins a reference: the text is not what it says until it is unescaped.
+    if !raw.contains('&') && JidRef::parse_normalised(raw).is_some() {
         return Address::Span(span);
     }
     Jid::parse(&jackdaw_xml::unescape(raw)).map_or(Address::Malformed, Address::Jid)
@@ -191,7 +185,9 @@ fn kind_of(name: &str, kind: &str) -> Option<(Type, bool)> {
     Some(match name {
         "message" => (Type::Message(message_type(kind)), true),
         "presence" => presence_type(kind)
-            .map_or((Type::Presence(PresenceType::Unavailable), false), |t| (Type::Presence(t), true)),
+            .map_or((Type::Presence(PresenceType::Unavailable), false), |t| {
+                (Type::Presence(t), true)
+            }),
         "iq" => iq_type(kind).map_or((Type::Iq(IqType::Get), false), |t| (Type::Iq(t), true)),
         _ => return None,
     })

@@ -29,6 +29,19 @@ impl Limits {
         }
     }
 
+    /// For what the server made or stored itself: it was checked when it came in, and may have
+    /// grown by what the server added since.
+    pub const fn trusted() -> Limits {
+        let limits = Limits::after_auth();
+        Limits {
+            stanza_bytes_max: 64 * limits.stanza_bytes_max,
+            depth_max: 2 * limits.depth_max,
+            elements_max: 64 * limits.elements_max,
+            attributes_max: 4 * limits.attributes_max,
+            namespaces_max: 8 * limits.namespaces_max,
+        }
+    }
+
     /// For an authenticated client. 256 KiB is what other servers allow and clients expect.
     /// The densest stanzas in use (a pubsub item with a vCard, a roster import) stay far below the
     /// other bounds.
