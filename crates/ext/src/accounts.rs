@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use jackdaw_jid::BareJid;
 use jackdaw_store::{Batch, Durability, StoreError, Stores, Table};
-use jackdaw_stream::sasl::{Credentials, CredentialsError};
+use jackdaw_stream::sasl::{Credentials, RowError};
 
 /// One row per account: its SCRAM keys, never a password.
 pub const ACCOUNTS: Table = Table::new("account");
@@ -22,7 +22,7 @@ pub enum AccountError {
     Missing,
     /// Its row does not read.
     #[error("the account's credentials: {0}")]
-    Damaged(#[from] CredentialsError),
+    Damaged(#[from] RowError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,7 +1,7 @@
 //! Step 1: a stanza from a session of ours (RFC 6120 §8.1, §10).
 
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use jackdaw_ext::{Command, Ctx, Direction, Effects, Pending};
 use jackdaw_jid::{BareJid, Jid, JidRef};
@@ -77,7 +77,7 @@ impl Router {
         if outcome.is_continue() {
             self.send(Some(session), stanza, receipt, effects)
         } else {
-            self.start(session.address(), receipt, Arc::clone(self).drain(effects))
+            self.start(session.address(), receipt, Box::pin(Arc::clone(self).drain(effects)))
         }
     }
 
@@ -99,7 +99,11 @@ impl Router {
                 &mut effects,
             );
             if !outcome.is_continue() {
-                return self.start(session.address(), receipt, Arc::clone(self).drain(effects));
+                return self.start(
+                    session.address(),
+                    receipt,
+                    Box::pin(Arc::clone(self).drain(effects)),
+                );
             }
         }
         let job: Pending<()> = match kind {
@@ -171,7 +175,7 @@ impl Router {
     /// Runs a job that no stream waits for.
     pub(crate) fn start_detached(self: &Arc<Self>, mut job: Pending<()>) {
         let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Pending = job.as_mut().poll(&mut context) {
+        if job.as_mut().poll(&mut context).is_pending() {
             self.services.spawn.spawn(job);
         }
     }

@@ -12,28 +12,22 @@ use crate::ledger::Receipt;
 use crate::{Count, Routed, Router};
 
 impl Router {
-    /// The fast way: the account is in memory because it has a session, and nothing has to wait.
-    /// Gives the stanza back where that is not so.
-    pub(crate) fn inbound_in_memory(
-        self: &Arc<Self>,
-        sender: Option<&Arc<Session>>,
-        stanza: Stanza,
-        receipt: Option<Receipt>,
-        effects: &mut Effects,
-    ) -> Result<Taken, Stanza> {
-        let Some(to) = stanza.to() else { return Err(stanza) };
-        if stanza.kind() == Kind::Iq && !to.is_full() {
-            return Err(stanza);
-        }
-        let Some(account) = self.services.sessions.account(to.bare_str()) else {
-            return Err(stanza);
+    /// The account's state, if it is in memory because it has a session, and nothing that the
+    /// stanza needs has to be waited for: the fast way.
+    pub(crate) fn in_memory(&self, routed: &Routed) -> Option<Arc<Account>> {
+        let Routed::Account(stanza) = routed else { return None };
+        let to = stanza.to()?;
+        let is_direct = match stanza.kind() {
+            Kind::Message => true,
+            Kind::Iq => to.is_full(),
+            Kind::Presence => false,
         };
-        Ok(self.at_account(sender, &account, stanza, receipt, effects))
+        if is_direct { self.services.sessions.account(to.bare_str()) } else { None }
     }
 
     /// Phases and selection at an account whose state is at hand: messages, and iqs between
     /// resources.
-    fn at_account(
+    pub(crate) fn at_account(
         self: &Arc<Self>,
         sender: Option<&Arc<Session>>,
         account: &Arc<Account>,
@@ -211,7 +205,12 @@ impl Router {
         match answer {
             Ok(reply) => {
                 let result = stanza.result(reply.0.as_ref());
-                effects.push(Effect::Route(result));
+                // Straight to the session that asked: it may answer for itself, and phases are
+                // for what others send.
+                effects.push(match ctx.session() {
+                    Ok(session) => Effect::Deliver(Arc::clone(session), result),
+                    Err(_) => Effect::Route(result),
+                });
             }
             Err(error) => self.refuse(&stanza, &error, effects),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jackdaw_ext::{Effects, Pending};
 use jackdaw_jid::BareJid;
 use jackdaw_session::Session;
-use jackdaw_stanza::{Kind, Stanza, StanzaError};
+use jackdaw_stanza::{Stanza, StanzaError};
 
 use crate::Router;
 use crate::accept::Taken;
@@ -43,39 +43,34 @@ impl Router {
         mut effects: Effects,
     ) -> Taken {
         let routed = self.resolve(stanza);
-        let (routed, taken) = match routed {
-            Routed::Account(stanza) if stanza.kind() != Kind::Presence => {
-                match self.inbound_in_memory(session, stanza, receipt, &mut effects) {
-                    Ok(taken) => (None, taken),
-                    Err(stanza) => (Some(Routed::Account(stanza)), Taken::Done),
+        let account = self.in_memory(&routed);
+        match (account, routed) {
+            (Some(account), Routed::Account(stanza)) => {
+                let taken = self.at_account(session, &account, stanza, receipt, &mut effects);
+                if effects.is_empty() {
+                    return taken;
                 }
-            }
-            other => (Some(other), Taken::Done),
-        };
-        if routed.is_none() && effects.is_empty() {
-            return taken;
-        }
-        let Some(address) = session.map(|session| session.address()) else {
-            let job = Arc::clone(self).send_slowly(None, routed, None, effects);
-            self.start_detached(Box::pin(job));
-            return taken;
-        };
-        match routed {
-            None => {
                 // Delivered in place; what it caused must not hold up its acceptance.
-                let held = self.start(address, None, Arc::clone(self).drain(effects));
-                if held == Taken::Hold { Taken::Hold } else { taken }
+                let job: Pending<()> = Box::pin(Arc::clone(self).drain(effects));
+                let held = self.start_for(session, job);
+                if held == Taken::Hold { held } else { taken }
             }
-            Some(routed) => {
-                let session = session.cloned();
-                let job: Pending<()> =
-                    Box::pin(Arc::clone(self).send_slowly(session, Some(routed), receipt, effects));
-                match receipt {
-                    // The job itself accepts: a row it writes may be committed after it is done.
-                    Some(_) if self.start(address, None, job) == Taken::Hold => Taken::Hold,
-                    Some(_) => Taken::Later,
-                    None => self.start(address, None, job),
-                }
+            (_, routed) => {
+                let sender = session.cloned();
+                let slowly = Arc::clone(self).send_slowly(sender, routed, receipt, effects);
+                let held = self.start_for(session, Box::pin(slowly));
+                // The job itself accepts: a row it writes may be committed after it is done.
+                if held == Taken::Hold || receipt.is_none() { held } else { Taken::Later }
+            }
+        }
+    }
+
+    fn start_for(self: &Arc<Self>, session: Option<&Arc<Session>>, job: Pending<()>) -> Taken {
+        match session {
+            Some(session) => self.start(session.address(), None, job),
+            None => {
+                self.start_detached(job);
+                Taken::Done
             }
         }
     }
@@ -83,13 +78,11 @@ impl Router {
     async fn send_slowly(
         self: Arc<Self>,
         session: Option<Arc<Session>>,
-        routed: Option<Routed>,
+        routed: Routed,
         receipt: Option<Receipt>,
         mut effects: Effects,
     ) {
-        if let Some(routed) = routed {
-            self.inbound(session.as_ref(), routed, receipt, &mut effects).await;
-        }
+        self.inbound(session.as_ref(), routed, receipt, &mut effects).await;
         self.drain(effects).await;
     }
 
