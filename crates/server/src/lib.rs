@@ -9,7 +9,10 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod logging;
+pub mod node;
+mod reload;
 pub mod report;
 pub mod shutdown;
+mod wiring;
 
 pub use config::configuration_markdown;

@@ -181,7 +181,10 @@ mod tests {
             (ListenerKind::C2sPlain, &[]),
             (ListenerKind::Http, &["127.0.0.1:5280"]),
         ]);
-        check("", facts, expect![[r#"
+        check(
+            "",
+            facts,
+            expect![[r#"
             Jackdaw 0.1.0 is ready.
               Domains  localhost (new self-signed certificate DATA/tls/localhost.crt)
               Listens  STARTTLS   0.0.0.0:5222, [::]:5222
@@ -191,7 +194,8 @@ mod tests {
               Storage  fjall in DATA/store; ack = durable: what is acknowledged is delivered or on disk
               Limits   1000000 connections, 4096 from one address, 262144 bytes a stanza, 1024 -> 524288 open files
             Add a user: jackdaw user add juliet@localhost
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
@@ -205,7 +209,10 @@ mod tests {
         };
         let text = "[[domains]]\nname = \"capulet.example\"\n[[domains]]\nname = \"montague.example\"\n\
                     [storage]\nengine = \"memory\"\nack = \"fast\"\n";
-        check(text, facts, expect![[r#"
+        check(
+            text,
+            facts,
+            expect![[r#"
             Jackdaw 0.1.0 is ready.
               Domains  capulet.example (new self-signed certificate DATA/tls/capulet.example.crt)
                        montague.example (new self-signed certificate DATA/tls/montague.example.crt)
@@ -215,6 +222,7 @@ mod tests {
               Limits   1000000 connections, 4096 from one address, 262144 bytes a stanza, 1024 open files
               Warning  PLAIN TEXT on 127.0.0.1:5224: anybody on the way can read passwords and messages (listeners.c2s_plain)
             Add a user: jackdaw user add juliet@capulet.example
-        "#]]);
+        "#]],
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! `jackdaw config`.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 
-use super::{CommandError, Place};
+use super::{CommandError, Place, print};
 use crate::cli::ConfigCommand;
 use crate::config::{Config, configuration_markdown, default_toml};
 
@@ -35,14 +35,4 @@ fn check_stdin() -> Result<(), CommandError> {
 fn summary(config: &Config) -> String {
     let domains: Vec<&str> = config.domains.iter().map(|domain| domain.name.as_str()).collect();
     format!("fine, for {}", domains.join(", "))
-}
-
-/// Prints what was asked for. A reader that has seen enough (`| head`) is no failure.
-fn print(text: &str) -> Result<(), CommandError> {
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CommandError::Failed(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
 }

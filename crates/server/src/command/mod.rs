@@ -1,7 +1,11 @@
 //! What each command does.
 
 mod config;
+mod password;
+mod serve;
+mod user;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -47,11 +51,19 @@ pub fn run(cli: Cli) -> ExitCode {
 fn dispatch(cli: Cli) -> Result<(), CommandError> {
     let place = Place { file: cli.config, data: cli.data };
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve | Command::User(_) => {
-            place.read()?;
-            Err(CommandError::Failed("the store and the edge are not wired yet".into()))
-        }
+        Command::Serve => serve::run(place),
+        Command::User(command) => user::run(command, &place),
         Command::Config(command) => config::run(command, &place),
+    }
+}
+
+/// Prints what was asked for. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<(), CommandError> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CommandError::Failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
