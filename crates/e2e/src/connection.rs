@@ -1,0 +1,166 @@
+//! One connection of an actor: bytes out, pieces of the stream in.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use jackdaw_xml::{Element, Limits, Scope};
+
+use crate::error::{Error, Result};
+use crate::splitter::{Piece, split_off};
+use crate::tls::{self, ChannelBinding, TlsStream};
+
+/// How long anything may take to arrive. Far more than a loaded machine needs; only failures wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the server may send in one piece: more than its own limits allow.
+const LIMITS: Limits = Limits { stanza_bytes_max: 4 << 20, ..Limits::after_auth() };
+
+/// What arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// The server's stream header, as an empty element.
+    Header(Element),
+    /// A stanza, or an element of the stream's own.
+    Element(Element),
+    /// `</stream:stream>`.
+    StreamEnd,
+    /// The end of the connection.
+    Eof,
+}
+
+enum Transport {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream>),
+    /// While it is being changed, or after a failure to change it.
+    Gone,
+}
+
+/// A TCP connection, with or without TLS.
+pub struct Connection {
+    transport: Transport,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects to the server.
+    pub fn open(address: SocketAddr) -> Result<Connection> {
+        let tcp = TcpStream::connect_timeout(&address, PATIENCE)
+            .map_err(Error::io(format!("connecting to {address}")))?;
+        tcp.set_nodelay(true).map_err(Error::io("TCP_NODELAY"))?;
+        tcp.set_read_timeout(Some(PATIENCE)).map_err(Error::io("read timeout"))?;
+        tcp.set_write_timeout(Some(PATIENCE)).map_err(Error::io("write timeout"))?;
+        Ok(Connection { transport: Transport::Tcp(tcp), buffer: Vec::new() })
+    }
+
+    /// Handshakes; what comes in from now on was encrypted.
+    pub fn start_tls(&mut self, domain: &str, alpn: Option<&str>) -> Result<()> {
+        if !self.buffer.is_empty() {
+            return Err(Error::unexpected("the server sent something in the clear before TLS"));
+        }
+        match std::mem::replace(&mut self.transport, Transport::Gone) {
+            Transport::Tcp(tcp) => {
+                self.transport = Transport::Tls(tls::connect(domain, alpn, tcp)?);
+                Ok(())
+            }
+            Transport::Tls(_) => Err(Error::unexpected("TLS is on already")),
+            Transport::Gone => Err(Error::Closed),
+        }
+    }
+
+    /// What SCRAM with `-PLUS` binds to: by this name, or by the best there is.
+    pub fn channel_binding(&self, name: Option<&str>) -> Result<Option<ChannelBinding>> {
+        let Transport::Tls(stream) = &self.transport else { return Ok(None) };
+        match name {
+            Some("tls-server-end-point") => tls::server_end_point(stream).map(Some),
+            Some(_) | None => tls::exporter(stream).map(Some),
+        }
+    }
+
+    /// Whether TLS is on.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// Sends everything.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let sent = match &mut self.transport {
+            Transport::Tcp(tcp) => tcp.write_all(bytes),
+            Transport::Tls(stream) => tls::write(stream, bytes),
+            Transport::Gone => return Err(Error::Closed),
+        };
+        sent.map_err(Error::io("sending"))
+    }
+
+    /// The next piece of the stream.
+    pub fn receive(&mut self) -> Result<Arrival> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(piece) = split_off(&mut self.buffer) {
+                return parse(piece);
+            }
+            // The socket's own timeout starts anew with every byte; this one does not.
+            if Instant::now() >= deadline {
+                return Err(Error::Silence(PATIENCE.as_secs()));
+            }
+            let mut chunk = [0; 16 * 1024];
+            match self.read(&mut chunk) {
+                Ok(0) if self.buffer.is_empty() => return Ok(Arrival::Eof),
+                Ok(0) => return Err(Error::unexpected(self.torn())),
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                        return Err(Error::Silence(PATIENCE.as_secs()));
+                    }
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                        return Ok(Arrival::Eof);
+                    }
+                    _ => return Err(Error::Io { doing: "receiving".into(), source: error }),
+                },
+            }
+        }
+    }
+
+    fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        match &mut self.transport {
+            Transport::Tcp(tcp) => tcp.read(chunk),
+            Transport::Tls(stream) => tls::read(stream, chunk),
+            Transport::Gone => Ok(0),
+        }
+    }
+
+    fn torn(&self) -> String {
+        format!("the connection ended inside `{}`", String::from_utf8_lossy(&self.buffer))
+    }
+
+    /// Breaks the connection as a network does: no goodbye of stream or TLS.
+    pub fn drop_abruptly(self) {
+        let tcp = match &self.transport {
+            Transport::Tcp(tcp) => tcp,
+            Transport::Tls(stream) => &stream.sock,
+            Transport::Gone => return,
+        };
+        // It may be gone already, which is what is wanted.
+        let _ = tcp.shutdown(Shutdown::Both);
+    }
+}
+
+fn parse(piece: Piece) -> Result<Arrival> {
+    let read = |bytes: &[u8]| {
+        Element::parse(bytes, &Scope::client(), &LIMITS).map_err(|error| {
+            let text = String::from_utf8_lossy(bytes);
+            Error::unexpected(format!("the server's XML is wrong ({error}): {text}"))
+        })
+    };
+    match piece {
+        Piece::Header(mut bytes) => {
+            // An open tag becomes an empty element.
+            bytes.pop();
+            bytes.extend_from_slice(b"/>");
+            read(&bytes).map(Arrival::Header)
+        }
+        Piece::Element(bytes) => read(&bytes).map(Arrival::Element),
+        Piece::End => Ok(Arrival::StreamEnd),
+    }
+}

@@ -1,0 +1,64 @@
+//! The runner: `jackdaw-e2e --server BINARY [--driver D] scripts [PATH…] | clients LIST`.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use jackdaw_e2e::{Launch, Result, Tally, run_clients, run_scripts};
+
+const USAGE: &str = "\
+jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
+
+  scripts [PATH…]   performs scripts, or all of crates/e2e/scripts
+  clients LIST      runs the third-party clients of a list that `cargo xtask clients` wrote
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let Some(result) = run(&arguments) else {
+        eprint!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    match result {
+        Ok(tally) => {
+            println!("\n{tally}");
+            match tally.failed {
+                0 => ExitCode::SUCCESS,
+                _ => ExitCode::FAILURE,
+            }
+        }
+        Err(error) => {
+            eprintln!("jackdaw-e2e: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `None` where the command line makes no sense.
+fn run(arguments: &[&str]) -> Option<Result<Tally>> {
+    let (binary, rest) = option("--server", arguments)?;
+    let (driver, rest) = option("--driver", rest).unwrap_or(("auto", rest));
+    let binary = std::path::absolute(binary).ok()?;
+    let launch = Launch { binary, driver: driver.to_owned() };
+    match rest {
+        ["scripts"] => Some(run_scripts(&launch, &[scripts()])),
+        ["scripts", paths @ ..] => {
+            let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
+            Some(run_scripts(&launch, &paths))
+        }
+        ["clients", list] => Some(run_clients(&launch, Path::new(list))),
+        _ => None,
+    }
+}
+
+fn option<'a>(name: &str, arguments: &'a [&'a str]) -> Option<(&'a str, &'a [&'a str])> {
+    match arguments {
+        [option, value, rest @ ..] if *option == name => Some((value, rest)),
+        _ => None,
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts")
+}

@@ -1,0 +1,243 @@
+//! Performs a script, step by step.
+
+use jackdaw_xml::{Element, Limits, Scope};
+
+use crate::actor::{Actor, SM};
+use crate::connection::Arrival;
+use crate::error::{Error, Result};
+use crate::login::shown;
+use crate::pattern::{compare, without_layout};
+use crate::script::{Act, Order, Script, Step};
+use crate::server::{Launch, Server};
+use crate::template::{Captures, fill};
+
+/// How often everybody pings before nothing may be on its way any more. A stanza goes from its
+/// sender's worker over the owner to the receiver's: each ping outlasts one of these hand-overs.
+const PINGS_FOR_SILENCE: usize = 3;
+
+/// Where a script failed, and how.
+#[derive(Debug)]
+pub struct Failure {
+    /// The line of the step; 0 if it was not a step.
+    pub line: usize,
+    /// What went wrong.
+    pub error: Error,
+    /// The end of the server's log.
+    pub log: String,
+}
+
+/// Performs `script` on a server of its own.
+pub fn perform(script: &Script, launch: &Launch) -> std::result::Result<(), Failure> {
+    let outside = |error, log| Failure { line: 0, error, log };
+    let mut server =
+        Server::prepare(launch, &script.server).map_err(|error| outside(error, String::new()))?;
+    let cast = script.cast.iter().filter(|role| role.has_account);
+    let mut accounts: Vec<(&str, &str)> =
+        cast.map(|role| (role.bare(), role.password.as_str())).collect();
+    accounts.extend(script.accounts.iter().map(|account| (account.as_str(), "nobody-speaks")));
+    accounts.sort_unstable();
+    accounts.dedup();
+    let started = server.add_users(&accounts).and_then(|()| server.start());
+    started.map_err(|error| outside(error, server.log()))?;
+
+    let mut performance = Performance {
+        actors: script.cast.iter().cloned().map(Actor::new).collect(),
+        captures: Captures::new(),
+        server,
+    };
+    for step in &script.steps {
+        performance.step(step).map_err(|error| Failure {
+            line: step.line,
+            error,
+            log: performance.server.log(),
+        })?;
+    }
+    drop(performance.actors);
+    let stopped = performance.server.stop();
+    stopped.map_err(|error| outside(error, performance.server.log()))
+}
+
+struct Performance {
+    actors: Vec<Actor>,
+    captures: Captures,
+    server: Server,
+}
+
+impl Performance {
+    fn step(&mut self, step: &Step) -> Result<()> {
+        self.name_counters();
+        match &step.act {
+            Act::Connects(who, stage) => {
+                self.actors[*who].connect(self.server.listeners(), *stage)?;
+                self.name(*who);
+                Ok(())
+            }
+            Act::StartsTls(who) => self.actors[*who].start_tls(),
+            Act::Authenticates(who) => self.actors[*who].authenticate(),
+            Act::Sends(who, text) => self.sends(*who, text, step.line),
+            Act::SendsRaw(who, text) => {
+                let text = self.filled(text, step.line)?;
+                self.actors[*who].write(text.as_bytes())
+            }
+            Act::Receives(who, text, order) => {
+                let expected = elements(text, step.line)?;
+                self.receives(*who, expected, *order)
+            }
+            Act::ReceivesHeader(who, text) => self.receives_header(*who, text, step.line),
+            Act::ReceivesNothing(who) => self.receives_nothing(*who),
+            Act::ReceivesEnd(who) => self.receives_end(*who),
+            Act::IsDisconnected(who) => self.is_disconnected(*who),
+            Act::Disconnects(who) => self.actors[*who].disconnect(),
+            Act::Drops(who) => {
+                self.actors[*who].drop_connection();
+                Ok(())
+            }
+            Act::Resumes(who) => self.actors[*who].resume(self.server.listeners()),
+            Act::ServerRestarts => {
+                self.actors.iter_mut().for_each(Actor::forget);
+                self.server.stop()?;
+                self.server.start()
+            }
+            Act::ServerIsKilled => {
+                self.actors.iter_mut().for_each(Actor::forget);
+                self.server.kill()?;
+                self.server.start()
+            }
+        }
+    }
+
+    /// `{Romeo}`, `{Romeo.full}` and `{Romeo.resource}`.
+    fn name(&mut self, who: usize) {
+        let actor = &self.actors[who];
+        let name = &actor.role.name;
+        self.captures.insert(name.clone(), actor.role.bare().to_owned());
+        if let Some(jid) = &actor.jid {
+            let resource = jid.split_once('/').map_or("", |(_, resource)| resource);
+            self.captures.insert(format!("{name}.resource"), resource.to_owned());
+            self.captures.insert(format!("{name}.full"), jid.clone());
+        }
+    }
+
+    /// `{Romeo.sent}` and `{Romeo.received}`, as stream management counts (XEP-0198 §4).
+    fn name_counters(&mut self) {
+        for actor in &self.actors {
+            if let Some((sent, received)) = actor.counters() {
+                let name = &actor.role.name;
+                self.captures.insert(format!("{name}.sent"), sent.to_string());
+                self.captures.insert(format!("{name}.received"), received.to_string());
+            }
+        }
+    }
+
+    fn filled(&self, text: &str, line: usize) -> Result<String> {
+        fill(text, &self.captures)
+            .map_err(|name| Error::Script { line, why: format!("{{{name}}} has met nothing yet") })
+    }
+
+    fn sends(&mut self, who: usize, text: &str, line: usize) -> Result<()> {
+        let text = self.filled(text, line)?;
+        elements(&text, line)?.iter().try_for_each(|element| self.actors[who].send(element))
+    }
+
+    fn receives(&mut self, who: usize, mut expected: Vec<Element>, order: Order) -> Result<()> {
+        while !expected.is_empty() {
+            let wanted = expected.iter().any(|element| element.ns() == SM);
+            let candidates = match order {
+                Order::Written => 1,
+                Order::Any => expected.len(),
+            };
+            let waited_for = |why: String, expected: &[Element]| {
+                let list: Vec<String> = expected[..candidates].iter().map(readable).collect();
+                Error::unexpected(format!("{why}\nexpected: {}", list.join("\n      or: ")))
+            };
+            let arrival = self.actors[who]
+                .next(wanted)
+                .map_err(|error| waited_for(error.to_string(), &expected))?;
+            let Arrival::Element(actual) = &arrival else {
+                return Err(waited_for(format!("got {}", shown(&arrival)), &expected));
+            };
+            let mut why = String::new();
+            let found = expected[..candidates].iter().position(|pattern| {
+                let result = compare(pattern, actual, &mut self.captures);
+                result.map_err(|reason| why = reason).is_ok()
+            });
+            match found {
+                Some(at) => drop(expected.remove(at)),
+                None => {
+                    return Err(waited_for(
+                        format!("{why}\n     got: {}", readable(actual)),
+                        &expected,
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn receives_header(&mut self, who: usize, text: &str, line: usize) -> Result<()> {
+        let closed = text.trim_end().strip_suffix('>').unwrap_or(text);
+        let expected = elements(&format!("{closed}/>"), line)?;
+        let arrival = self.actors[who].next(false)?;
+        match (&arrival, expected.first()) {
+            (Arrival::Header(header), Some(pattern)) => {
+                compare(pattern, header, &mut self.captures).map_err(|why| {
+                    Error::unexpected(format!("{why}\n     got: {}", readable(header)))
+                })
+            }
+            (other, _) => Err(Error::unexpected(format!("got {}", shown(other)))),
+        }
+    }
+
+    fn receives_nothing(&mut self, who: usize) -> Result<()> {
+        for _ in 0..PINGS_FOR_SILENCE {
+            for actor in &mut self.actors {
+                actor.ping()?;
+            }
+        }
+        if !self.actors[who].ping()? {
+            return Err(Error::unexpected("only somebody with a session can prove the silence"));
+        }
+        match self.actors[who].unread() {
+            Some(arrival) => Err(Error::unexpected(format!("got {}", shown(arrival)))),
+            None => Ok(()),
+        }
+    }
+
+    fn receives_end(&mut self, who: usize) -> Result<()> {
+        match self.actors[who].next(false)? {
+            Arrival::StreamEnd => {}
+            other => return Err(Error::unexpected(format!("got {}", shown(&other)))),
+        }
+        // RFC 6120 §4.4: who is closed upon closes as well. The server may be gone already.
+        let _ = self.actors[who].write(b"</stream:stream>");
+        self.is_disconnected(who)
+    }
+
+    fn is_disconnected(&mut self, who: usize) -> Result<()> {
+        loop {
+            match self.actors[who].next(false)? {
+                Arrival::Eof => break,
+                Arrival::StreamEnd => {}
+                other => return Err(Error::unexpected(format!("got {}", shown(&other)))),
+            }
+        }
+        self.actors[who].forget();
+        Ok(())
+    }
+}
+
+/// Reads the elements of a block.
+fn elements(text: &str, line: usize) -> Result<Vec<Element>> {
+    let wrapped = format!("<block xmlns='{}'>{text}</block>", jackdaw_xml::ns::CLIENT);
+    let block = Element::parse(wrapped.as_bytes(), &Scope::client(), &Limits::after_auth())
+        .map_err(|error| Error::Script { line, why: format!("{error} in the block below") })?;
+    let elements: Vec<Element> = block.children().map(without_layout).collect();
+    match elements.is_empty() {
+        true => Err(Error::Script { line, why: "an element belongs below, indented".into() }),
+        false => Ok(elements),
+    }
+}
+
+fn readable(element: &Element) -> String {
+    element.to_xml(jackdaw_xml::ns::CLIENT)
+}

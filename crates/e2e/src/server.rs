@@ -1,0 +1,267 @@
+//! A server process of one's own: its data directory, its ports, its end.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use toml::{Table, Value};
+
+use crate::error::{Error, Result};
+
+/// How long a start or a stop may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long to wait before looking again whether a process came up or went down.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Bytes of the log that a failure shows.
+const LOG_TAIL: usize = 4_000;
+
+/// PBKDF2 rounds of the accounts here: the fewest RFC 7677 §4 allows, because clients pay as well.
+const SCRAM_ITERATIONS: i64 = 4_096;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The server's binary.
+    pub binary: PathBuf,
+    /// `auto`, `epoll` or `io_uring`.
+    pub driver: String,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Listeners {
+    /// STARTTLS.
+    pub starttls: SocketAddr,
+    /// Direct TLS.
+    pub direct_tls: SocketAddr,
+    /// No TLS.
+    pub plain: SocketAddr,
+    /// Health and metrics.
+    pub http: SocketAddr,
+}
+
+/// A server, running or not.
+#[derive(Debug)]
+pub struct Server {
+    binary: PathBuf,
+    folder: TempDir,
+    listeners: Listeners,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Makes a data directory and a configuration: ours, overlaid with `overlay` (TOML).
+    pub fn prepare(launch: &Launch, overlay: &str) -> Result<Server> {
+        let folder = tempfile::Builder::new()
+            .prefix("jackdaw-e2e-")
+            .tempdir()
+            .map_err(Error::io("making a data directory"))?;
+        let listeners = free_ports()?;
+        let mut config = base_config(launch, &listeners);
+        let overlay: Table =
+            overlay.parse().map_err(|error| Error::Server(format!("[Server]: {error}")))?;
+        overlay_table(&mut config, overlay);
+        let server = Server { binary: launch.binary.clone(), folder, listeners, process: None };
+        std::fs::write(server.config_file(), config.to_string())
+            .map_err(Error::io("writing the configuration"))?;
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// Adds accounts (address and password), by the command line as an operator would.
+    pub fn add_users(&self, accounts: &[(&str, &str)]) -> Result<()> {
+        accounts.iter().try_for_each(|(jid, password)| self.add_user(jid, password))
+    }
+
+    fn add_user(&self, jid: &str, password: &str) -> Result<()> {
+        let mut command = self.command();
+        command.args(["user", "add", jid, "--password-stdin"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Error::io(format!("starting {}", self.binary.display())))?;
+        let mut stdin = child.stdin.take().expect("standard input was just asked to be a pipe");
+        // A process that fails before it reads says so by its status.
+        let _ = writeln!(stdin, "{password}");
+        drop(stdin);
+        let output = child.wait_with_output().map_err(Error::io("user add"))?;
+        match output.status.success() {
+            true => Ok(()),
+            false => {
+                let why = String::from_utf8_lossy(&output.stderr);
+                Err(Error::Server(format!("`user add {jid}` failed: {}", why.trim())))
+            }
+        }
+    }
+
+    /// Starts the process and waits until it accepts connections.
+    pub fn start(&mut self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(self.log_file());
+        let log = log.map_err(Error::io("opening the log"))?;
+        let child = self
+            .command()
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(Error::io("opening the log"))?)
+            .stderr(log)
+            .spawn()
+            .map_err(Error::io(format!("starting {}", self.binary.display())))?;
+        let child = self.process.insert(child);
+        let deadline = Instant::now() + PATIENCE;
+        let ports = [self.listeners.starttls, self.listeners.direct_tls, self.listeners.plain];
+        for port in ports {
+            while TcpStream::connect(port).is_err() {
+                if let Ok(Some(status)) = child.try_wait() {
+                    return Err(Error::Server(format!("ended at once: {status}")));
+                }
+                if Instant::now() > deadline {
+                    return Err(Error::Server(format!("does not listen on {port}")));
+                }
+                std::thread::sleep(GLANCE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks it to stop, and minds how it does.
+    pub fn stop(&mut self) -> Result<()> {
+        let status = self.end("TERM")?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Error::Server(format!("stopped with {status} after SIGTERM"))),
+        }
+    }
+
+    /// Kills it, as a power cut would but for the disk.
+    pub fn kill(&mut self) -> Result<()> {
+        self.end("KILL").map(drop)
+    }
+
+    fn end(&mut self, signal: &str) -> Result<ExitStatus> {
+        let Some(mut child) = self.process.take() else {
+            return Err(Error::Server("is not running".into()));
+        };
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(child.id().to_string());
+        let sent = kill.status().map_err(Error::io("kill"))?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = child.try_wait().map_err(Error::io("waiting for the server"))? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline || !sent.success() {
+                child.kill().map_err(Error::io("killing the server"))?;
+                child.wait().map_err(Error::io("waiting for the server"))?;
+                return Err(Error::Server(format!("did not stop after SIG{signal}")));
+            }
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(self.log_file()).unwrap_or_default();
+        let from = bytes.len().saturating_sub(LOG_TAIL);
+        String::from_utf8_lossy(&bytes[from..]).into_owned()
+    }
+
+    /// The binary with its configuration, and a working directory that is not ours.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.current_dir(self.folder.path()).arg("--config").arg(self.config_file());
+        command
+    }
+
+    fn config_file(&self) -> PathBuf {
+        self.folder.path().join("jackdaw.toml")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Where a client may put its files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            // Nobody is left to hear that this went wrong.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Ports that were free a moment ago. The server sets its own ports in its configuration, so it
+/// cannot be handed bound sockets.
+fn free_ports() -> Result<Listeners> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = [bind(), bind(), bind(), bind()];
+    let mut ports = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); 4];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        let address = listener.as_ref().ok().and_then(|listener| listener.local_addr().ok());
+        *port = address.ok_or_else(|| Error::Server("no port is free".into()))?;
+    }
+    let [starttls, direct_tls, plain, http] = ports;
+    Ok(Listeners { starttls, direct_tls, plain, http })
+}
+
+fn base_config(launch: &Launch, listeners: &Listeners) -> Table {
+    let listener = |address: SocketAddr| {
+        let addresses = vec![Value::String(address.to_string())];
+        Value::Table(Table::from_iter([("addresses".to_owned(), Value::Array(addresses))]))
+    };
+    let table = |entries: Vec<(&str, Value)>| {
+        Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    };
+    let listeners = table(vec![
+        ("c2s", listener(listeners.starttls)),
+        ("c2s_tls", listener(listeners.direct_tls)),
+        ("c2s_plain", listener(listeners.plain)),
+        ("http", listener(listeners.http)),
+    ]);
+    let driver = Value::String(launch.driver.clone());
+    Table::from_iter([
+        ("listeners".to_owned(), listeners),
+        ("edge".to_owned(), table(vec![("driver", driver)])),
+        ("auth".to_owned(), table(vec![("scram_iterations", Value::Integer(SCRAM_ITERATIONS))])),
+    ])
+}
+
+fn overlay_table(config: &mut Table, overlay: Table) {
+    for (key, value) in overlay {
+        match (config.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => overlay_table(below, above),
+            (_, value) => drop(config.insert(key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_changes_only_the_keys_it_names() {
+        let mut config: Table = "[auth]\nfast = true\nattempts_max = 3\n".parse().unwrap();
+        overlay_table(&mut config, "auth.attempts_max = 1\nlog.level = 'warn'".parse().unwrap());
+        let expected = "[auth]\nfast = true\nattempts_max = 1\n[log]\nlevel = 'warn'\n";
+        assert_eq!(config, expected.parse().unwrap());
+    }
+}

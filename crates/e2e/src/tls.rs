@@ -1,0 +1,131 @@
+//! TLS as the actors use it: they take any certificate, for the server made its own.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{
+    CryptoProvider, aws_lc_rs as provider, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use crate::error::{Error, Result};
+
+/// Data that ties an authentication to its TLS session (RFC 5929, RFC 9266).
+#[derive(Debug, Clone)]
+pub struct ChannelBinding {
+    /// Its registered name.
+    pub name: &'static str,
+    /// The data.
+    pub data: Vec<u8>,
+}
+
+/// An encrypted connection.
+pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
+
+/// Handshakes as a client of `domain`. `alpn` is what direct TLS asks for (XEP-0368).
+pub fn connect(domain: &str, alpn: Option<&str>, mut tcp: TcpStream) -> Result<Box<TlsStream>> {
+    let provider = Arc::new(provider::default_provider());
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.map(|name| name.as_bytes().to_vec()).into_iter().collect();
+    let name = ServerName::try_from(domain.to_owned())
+        .map_err(|error| Error::unexpected(format!("{domain}: {error}")))?;
+    let mut connection = ClientConnection::new(Arc::new(config), name)?;
+    while connection.is_handshaking() {
+        handshake_step(&mut connection, &mut tcp)?;
+    }
+    Ok(Box::new(StreamOwned::new(connection, tcp)))
+}
+
+fn handshake_step(connection: &mut ClientConnection, tcp: &mut TcpStream) -> Result<()> {
+    while connection.wants_write() {
+        connection.write_tls(tcp).map_err(Error::io("TLS handshake"))?;
+    }
+    if connection.is_handshaking() && connection.wants_read() {
+        if connection.read_tls(tcp).map_err(Error::io("TLS handshake"))? == 0 {
+            return Err(Error::Closed);
+        }
+        connection.process_new_packets()?;
+    }
+    while connection.wants_write() {
+        connection.write_tls(tcp).map_err(Error::io("TLS handshake"))?;
+    }
+    Ok(())
+}
+
+/// `tls-exporter` for TLS 1.3 (RFC 9266 §3).
+pub fn exporter(stream: &TlsStream) -> Result<ChannelBinding> {
+    let data =
+        stream.conn.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(&[]))?;
+    Ok(ChannelBinding { name: "tls-exporter", data: data.to_vec() })
+}
+
+/// `tls-server-end-point` (RFC 5929 §4), for certificates signed with SHA-256, as the server's are.
+pub fn server_end_point(stream: &TlsStream) -> Result<ChannelBinding> {
+    let chain = stream.conn.peer_certificates().unwrap_or_default();
+    let certificate = chain.first().ok_or_else(|| Error::unexpected("TLS: no certificate"))?;
+    let data = digest::digest(&digest::SHA256, certificate).as_ref().to_vec();
+    Ok(ChannelBinding { name: "tls-server-end-point", data })
+}
+
+/// Reads once; a closed TLS session reads as the end, whether or not it said goodbye.
+pub fn read(stream: &mut TlsStream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.read(buffer) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+        result => result,
+    }
+}
+
+/// Writes everything.
+pub fn write(stream: &mut TlsStream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// Takes any certificate, but not any signature: the server must own the key of what it shows.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
