@@ -69,6 +69,8 @@ pub struct RosterItem {
     /// Whether the item is the user's own, and shown in the roster. False for one that only
     /// remembers a pending request.
     pub is_listed: bool,
+    /// The version of the roster in which it last changed (RFC 6121 §2.6).
+    pub version: u64,
 }
 
 /// An account's contacts.
@@ -76,8 +78,11 @@ pub struct RosterItem {
 pub struct Roster {
     /// By bare JID.
     pub items: BTreeMap<BareJid, RosterItem>,
-    /// Rises with every change (RFC 6121 §2.6).
+    /// Rises with every change that is pushed (RFC 6121 §2.6).
     pub version: u64,
+    /// Nothing was removed after this version: for a client that has it or a later one, the items
+    /// with a higher version than the client's are all that changed.
+    pub complete_since: u64,
 }
 
 impl Roster {
