@@ -1,0 +1,158 @@
+//! How a stream ends (RFC 6120 §4.4, §4.9), and what is left of its session.
+
+use super::event::{Answer, Event};
+use super::outgoing::Outgoing;
+use super::session::Session;
+use super::state::State;
+use super::timer::Timer;
+use super::{C2s, Cx};
+use crate::{StreamCondition, StreamError};
+use jackdaw_stanza::Delivery;
+use std::time::{Duration, Instant};
+
+/// What becomes of a stream whose socket is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disconnected {
+    /// Nothing. If it had a session that [`Event::Ended`] did not end before, it ends now.
+    Over,
+    /// It is kept: its session may be resumed. It takes deliveries and timeouts until
+    /// [`Event::Ended`], or until [`detach`](C2s::detach) takes the session away.
+    Resumable,
+}
+
+impl C2s {
+    /// Ends the stream and its session, with an error if there is a reason to tell.
+    pub fn close(&mut self, cx: &mut Cx<'_>, error: Option<StreamError>) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        self.say_goodbye(cx, error);
+        self.end(cx);
+    }
+
+    /// The stream cannot go on. The session of a client that fell silent outlives it.
+    pub(super) fn fail(&mut self, cx: &mut Cx<'_>, error: StreamError) {
+        tracing::debug!(%error, "stream error");
+        let is_lost = error.condition() == StreamCondition::ConnectionTimeout;
+        if is_lost && self.is_resumable() {
+            self.say_goodbye(cx, Some(error));
+            self.wait_for_resumption(cx.now);
+        } else {
+            self.close(cx, Some(error));
+        }
+    }
+
+    /// The client closed its stream, and with it its session (XEP-0198 §7).
+    pub(super) fn handle_stream_close(&mut self, cx: &mut Cx<'_>) {
+        self.close(cx, None);
+    }
+
+    /// The last that the client hears of this stream. A header comes first if there was none
+    /// (RFC 6120 §4.9.1.2).
+    pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, error: Option<StreamError>) {
+        match self.state {
+            State::Detached(_) | State::Closed(_) => return,
+            // The client is in its handshake and takes no XML.
+            State::Securing => {}
+            _ => {
+                if !self.is_open {
+                    self.write_header(cx.out);
+                }
+                if let Some(error) = error {
+                    error.write_to(cx.out);
+                }
+                cx.out.extend_from_slice(b"</stream:stream>");
+            }
+        }
+        cx.events.push_back(Event::Close);
+    }
+
+    /// The session is over for good.
+    pub(super) fn end(&mut self, cx: &mut Cx<'_>) {
+        let session = match std::mem::replace(&mut self.state, State::Taken) {
+            State::Established(session) => Some(session),
+            State::Detached(session) => Some(*session),
+            State::CatchingUp(resumed) => Some(resumed.session),
+            State::Closed(left) => return self.over(left),
+            _ => None,
+        };
+        if session.is_some() {
+            cx.events.push_back(Event::Ended);
+        }
+        self.over(session.map(Session::into_unacknowledged).unwrap_or_default());
+    }
+
+    /// Nothing happens on this stream any more.
+    pub(super) fn over(&mut self, left: Vec<Outgoing>) {
+        self.state = State::Closed(left);
+        self.negotiation = None;
+        self.timers.stop_all();
+        self.input.restart();
+        self.is_paused = false;
+    }
+
+    /// The socket is gone.
+    pub fn handle_disconnect(&mut self, now: Instant) -> Disconnected {
+        if self.is_resumable() {
+            self.wait_for_resumption(now);
+            return Disconnected::Resumable;
+        }
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Established(session) => self.over(session.into_unacknowledged()),
+            State::Closed(left) => self.over(left),
+            _ => self.over(Vec::new()),
+        }
+        Disconnected::Over
+    }
+
+    fn wait_for_resumption(&mut self, now: Instant) {
+        let session = match std::mem::replace(&mut self.state, State::Taken) {
+            State::Established(session) => Box::new(session),
+            State::CatchingUp(resumed) => Box::new(resumed.session),
+            state => {
+                self.state = state;
+                return;
+            }
+        };
+        let secs = session.sm.as_ref().map_or(0, |sm| sm.resume_secs);
+        self.over(Vec::new());
+        self.timers.set(Timer::Resumption, now + Duration::from_secs(secs.into()));
+        self.state = State::Detached(session);
+    }
+
+    /// An answer that nobody waits for: the stream ended meanwhile. What it brought must not be
+    /// forgotten.
+    pub(super) fn late_answer(&mut self, cx: &mut Cx<'_>, answer: Answer) {
+        if !matches!(self.state, State::Closed(_)) {
+            tracing::error!("a stream was given the answer to another question");
+            return;
+        }
+        match answer {
+            // Bound for nobody.
+            Answer::Bound { jid, session } => {
+                self.state = State::Established(Session::new(jid, session));
+                self.end(cx);
+            }
+            Answer::Resumed(detached) => {
+                self.state = State::Established(detached.0);
+                self.wait_for_resumption(cx.now);
+            }
+            Answer::Sasl(_)
+            | Answer::Fast(_)
+            | Answer::BindRefused(_)
+            | Answer::ResumeFailed(_)
+            | Answer::Register(_) => {}
+        }
+    }
+
+    /// What the client has not confirmed, in order, once the session is over: for another
+    /// resource, or the offline store (XEP-0198 §4).
+    pub fn take_unacknowledged(&mut self) -> Vec<Delivery> {
+        match &mut self.state {
+            State::Closed(left) => {
+                std::mem::take(left).into_iter().filter_map(Outgoing::into_delivery).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+}

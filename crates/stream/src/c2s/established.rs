@@ -1,0 +1,258 @@
+//! A stream on which stanzas flow.
+
+use super::event::{ClientState, Event};
+use super::resume::{parse_h, write_failed};
+use super::session::{Session, write_acknowledgement, write_request};
+use super::state::State;
+use super::timer::Timer;
+use super::{ACK_DELAY_MAX, C2s, Cx};
+use crate::StreamError;
+use crate::xml::{attribute, declare};
+use bytes::Bytes;
+use jackdaw_stanza::{Condition, Delivery, IqType, ParseError, Stanza, StanzaError, Type, ns};
+use jackdaw_xml::Element;
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// The id of our pings. There is one at a time, and its answer says only that somebody is there.
+const PROBE_ID: &str = "jackdaw-probe";
+
+impl C2s {
+    /// Negotiation is over.
+    pub(super) fn establish(&mut self, cx: &mut Cx<'_>, session: Session) -> State {
+        self.negotiation = None;
+        self.timers.stop_all();
+        self.timers.set(Timer::Silence, cx.now + self.config.keepalive.idle);
+        self.is_probing = false;
+        State::Established(session)
+    }
+
+    pub(super) fn handle_established(
+        &mut self,
+        cx: &mut Cx<'_>,
+        xml: Cow<'_, [u8]>,
+    ) -> Result<(), StreamError> {
+        // A message, presence or iq that is not prefixed, which is nearly everything.
+        let is_likely_stanza = matches!(xml.get(1), Some(b'm' | b'p' | b'i'));
+        if !is_likely_stanza {
+            let element = Element::parse(&xml, &self.input.scope, self.limits())?;
+            if element.ns() != ns::CLIENT {
+                return self.handle_nonza(cx, &element);
+            }
+        }
+        let bytes = match xml {
+            Cow::Borrowed(xml) => cx.arena.copy(xml),
+            Cow::Owned(xml) => Bytes::from(xml.into_boxed_slice()),
+        };
+        match Stanza::parse(bytes.clone(), &self.input.scope, self.limits()) {
+            Ok(stanza) => self.receive(cx, stanza),
+            Err(ParseError::BadType(stanza)) => self.refuse_type(cx, &stanza),
+            Err(ParseError::Xml(error)) => return Err(error.into()),
+            Err(ParseError::NotAStanza) => {
+                let element = Element::parse(&bytes, &self.input.scope, self.limits())?;
+                return self.handle_nonza(cx, &element);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, cx: &mut Cx<'_>, stanza: Stanza) {
+        let State::Established(session) = &mut self.state else { return };
+        self.stats.stanzas_received += 1;
+        let number = session.sm.as_mut().map(|sm| sm.inbound.receive());
+        if is_probe_answer(&stanza) {
+            self.accept_if_numbered(cx, number);
+            return;
+        }
+        cx.events.push_back(Event::Stanza { stanza, number });
+    }
+
+    /// Answers a stanza of a type that its kind does not have. The sender is told; for the rest it
+    /// is dealt with.
+    fn refuse_type(&mut self, cx: &mut Cx<'_>, stanza: &Stanza) {
+        let State::Established(session) = &mut self.state else { return };
+        self.stats.stanzas_received += 1;
+        let number = session.sm.as_mut().map(|sm| sm.inbound.receive());
+        let mut reply = stanza.error(&StanzaError::bad_request());
+        reply.set_to(session.jid.clone().into());
+        if self.send(cx, Delivery::untracked(reply)).is_err() {
+            tracing::debug!("no room for the reply to a bad stanza");
+        }
+        self.accept_if_numbered(cx, number);
+    }
+
+    fn accept_if_numbered(&mut self, cx: &mut Cx<'_>, number: Option<u32>) {
+        if let Some(number) = number {
+            self.accepted(cx, number);
+        }
+    }
+
+    /// Elements of the stream that are no stanzas.
+    fn handle_nonza(&mut self, cx: &mut Cx<'_>, element: &Element) -> Result<(), StreamError> {
+        let csi = self.config.csi.enabled;
+        match (element.ns(), element.name()) {
+            (ns::SM, "r") => self.handle_request(cx),
+            (ns::SM, "a") => return self.handle_acknowledgement(cx, element),
+            (ns::SM, "enable") => self.handle_enable(cx, element),
+            (ns::SM, "resume") => write_failed(cx.out, Condition::UnexpectedRequest, None),
+            (ns::CSI, "active") if csi => self.set_client_state(cx, ClientState::Active),
+            (ns::CSI, "inactive") if csi => self.set_client_state(cx, ClientState::Inactive),
+            // The client gives up; there is nothing to add (RFC 6120 §4.9.1.1).
+            (ns::STREAMS, "error") => self.close(cx, None),
+            _ => return Err(StreamError::unsupported_stanza_type()),
+        }
+        Ok(())
+    }
+
+    fn set_client_state(&mut self, cx: &mut Cx<'_>, state: ClientState) {
+        let State::Established(session) = &mut self.state else { return };
+        session.set_client_state(cx, state);
+        self.ask_if_due(cx);
+    }
+
+    /// XEP-0198 §3. A second time is one too many.
+    fn handle_enable(&mut self, cx: &mut Cx<'_>, enable: &Element) {
+        let State::Established(mut session) = std::mem::replace(&mut self.state, State::Taken)
+        else {
+            return;
+        };
+        if session.sm.is_some() {
+            write_failed(cx.out, Condition::UnexpectedRequest, None);
+        } else {
+            let enabled = self.enable(&mut session, enable);
+            enabled.write_to(cx.out);
+            cx.events.push_back(enabled.event());
+        }
+        self.state = State::Established(session);
+    }
+
+    /// `<r/>` (XEP-0198 §4): answered when what came before it is accepted, or soon.
+    fn handle_request(&mut self, cx: &mut Cx<'_>) {
+        let State::Established(session) = &mut self.state else { return };
+        let Some(sm) = &mut session.sm else {
+            return write_failed(cx.out, Condition::UnexpectedRequest, None);
+        };
+        if sm.inbound.ask() {
+            write_acknowledgement(cx.out, sm.inbound.handled());
+        } else if !self.timers.is_set(Timer::Answer) {
+            self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
+        }
+    }
+
+    /// `<a/>` (XEP-0198 §4).
+    fn handle_acknowledgement(
+        &mut self,
+        cx: &mut Cx<'_>,
+        element: &Element,
+    ) -> Result<(), StreamError> {
+        let State::Established(session) = &mut self.state else { return Ok(()) };
+        let Some(sm) = &mut session.sm else {
+            write_failed(cx.out, Condition::UnexpectedRequest, None);
+            return Ok(());
+        };
+        let h = element.attr("h").and_then(parse_h);
+        let h = h.ok_or(StreamError::bad_format().text("h is not a number"))?;
+        sm.outbound
+            .acknowledge(h, |settle| cx.events.push_back(Event::Settled(settle)))
+            .map_err(|error| StreamError::handled_count_too_high(error.h, error.send_count))?;
+        self.ask_if_due(cx);
+        Ok(())
+    }
+
+    fn ask_if_due(&mut self, cx: &mut Cx<'_>) {
+        let State::Established(session) = &mut self.state else { return };
+        if session.ask(&self.config, cx, super::Socket::Open) == super::Asked::Yes {
+            self.probed(cx.now);
+        }
+    }
+
+    /// Stanza `number` is durably accepted (promise P1). They may be accepted in any order; `h`
+    /// tells the client up to where there is no gap.
+    pub fn accepted(&mut self, cx: &mut Cx<'_>, number: u32) {
+        let Some(sm) = self.state.session_mut().and_then(|session| session.sm.as_mut()) else {
+            return;
+        };
+        let is_due = sm.inbound.accept(number);
+        let (h, owes, is_caught_up) =
+            (sm.inbound.handled(), sm.inbound.owes_answer(), sm.inbound.is_caught_up());
+        match &self.state {
+            State::Established(_) if is_due => {
+                write_acknowledgement(cx.out, h);
+                if !owes {
+                    self.timers.stop(Timer::Answer);
+                }
+            }
+            State::CatchingUp(_) if is_caught_up => self.stop_catching_up(cx),
+            _ => {}
+        }
+    }
+
+    fn stop_catching_up(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::CatchingUp(resumed) => self.state = self.finish_resumption(cx, *resumed),
+            state => self.state = state,
+        }
+    }
+
+    /// What the client waits for takes too long.
+    pub(super) fn answer_late(&mut self, cx: &mut Cx<'_>) {
+        match &mut self.state {
+            State::Established(Session { sm: Some(sm), .. }) => {
+                sm.inbound.answer_now();
+                write_acknowledgement(cx.out, sm.inbound.handled());
+            }
+            State::CatchingUp(_) => self.stop_catching_up(cx),
+            _ => {}
+        }
+    }
+
+    /// Something went out that the client has to answer.
+    pub(super) fn probed(&mut self, now: Instant) {
+        if !self.is_probing {
+            self.is_probing = true;
+            self.timers.set(Timer::Silence, now + self.config.keepalive.dead);
+        }
+    }
+
+    /// Looks how long the client was silent. The timer is not moved for every byte: it is set
+    /// again from here, by when the client was heard last.
+    pub(super) fn judge_silence(&mut self, cx: &mut Cx<'_>) {
+        let keepalive = self.config.keepalive;
+        let silence = cx.now.saturating_duration_since(self.heard_at);
+        let State::Established(session) = &mut self.state else { return };
+        if self.is_paused {
+            // It is we who do not listen.
+            self.timers.set(Timer::Silence, cx.now + keepalive.idle);
+        } else if self.is_probing && silence >= keepalive.dead {
+            self.fail(cx, StreamError::connection_timeout());
+        } else if !self.is_probing && silence >= keepalive.idle {
+            match &mut session.sm {
+                Some(sm) => {
+                    sm.outbound.ask();
+                    write_request(cx.out);
+                }
+                None => write_ping(cx.out, session),
+            }
+            self.probed(cx.now);
+        } else {
+            self.is_probing = false;
+            self.timers.set(Timer::Silence, self.heard_at + keepalive.idle);
+        }
+    }
+}
+
+/// A ping (XEP-0199 §4.1), which every client answers, if with an error.
+fn write_ping(out: &mut Vec<u8>, session: &Session) {
+    out.extend_from_slice(b"<iq type='get'");
+    attribute(out, "id", PROBE_ID);
+    attribute(out, "from", session.jid.domain());
+    attribute(out, "to", session.jid.as_str());
+    out.extend_from_slice(b"><ping");
+    declare(out, ns::PING);
+    out.extend_from_slice(b"/></iq>");
+}
+
+fn is_probe_answer(stanza: &Stanza) -> bool {
+    matches!(stanza.kind_and_type(), Type::Iq(IqType::Result | IqType::Error))
+        && stanza.id().is_some_and(|id| id == PROBE_ID)
+}

@@ -1,0 +1,178 @@
+//! A bound session: what it is sent, and what is kept of that.
+
+use super::Cx;
+use super::config::C2sConfig;
+use super::csi::{Held, Importance, importance};
+use super::event::{ClientState, Event};
+use super::outgoing::Outgoing;
+use super::sm::Sm;
+use crate::xml::{attribute, declare};
+use jackdaw_jid::FullJid;
+use jackdaw_stanza::{Delivery, ns};
+
+/// The state of a session, which outlives its socket if it can be resumed.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub jid: FullJid,
+    /// By this a resumption finds it.
+    pub number: u64,
+    pub sm: Option<Box<Sm>>,
+    /// What waits for the client; none: it is active.
+    pub held: Option<Box<Held>>,
+}
+
+/// Where a session's bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Socket {
+    Open,
+    /// They wait for a resumption.
+    Gone,
+}
+
+/// Whether an acknowledgement was requested, which is a probe of the peer too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    No,
+    Yes,
+}
+
+impl Session {
+    pub fn new(jid: FullJid, number: u64) -> Session {
+        Session { jid, number, sm: None, held: None }
+    }
+
+    pub fn is_resumable(&self) -> bool {
+        self.sm.as_ref().is_some_and(|sm| sm.is_resumable())
+    }
+
+    /// Sends, queues or holds back a delivery. At the bound it comes back, and the caller does
+    /// with it what it does where there is no session.
+    #[expect(clippy::result_large_err, reason = "a delivery goes by value, there and back")]
+    pub fn send(
+        &mut self,
+        config: &C2sConfig,
+        cx: &mut Cx<'_>,
+        socket: Socket,
+        delivery: Delivery,
+    ) -> Result<Asked, Delivery> {
+        if self.is_full(config) {
+            return Err(delivery);
+        }
+        let importance = match self.held {
+            Some(_) => importance(&delivery),
+            None => Importance::Important,
+        };
+        match (&mut self.held, importance) {
+            (Some(_), Importance::Useless) => {
+                if let Some(settle) = delivery.settle {
+                    cx.events.push_back(Event::Settled(settle));
+                }
+                return Ok(Asked::No);
+            }
+            (Some(held), Importance::CanWait) => {
+                held.push(&delivery);
+                if !held.is_full(&config.csi) {
+                    return Ok(Asked::No);
+                }
+                self.flush(cx, socket);
+            }
+            (Some(_) | None, _) => {
+                self.flush(cx, socket);
+                self.write(cx, socket, &delivery);
+            }
+        }
+        Ok(self.ask(config, cx, socket))
+    }
+
+    /// Whether the client left as much unacknowledged as it may. One stanza may pass the bound on
+    /// bytes, so that any stanza can be sent.
+    fn is_full(&self, config: &C2sConfig) -> bool {
+        let Some(sm) = &self.sm else { return false };
+        let (held, held_bytes) = self.held.as_ref().map_or((0, 0), |h| (h.stanzas(), h.bytes()));
+        sm.outbound.stanzas() + held >= config.sm.unacked_stanzas_max
+            || sm.outbound.bytes() + held_bytes >= config.sm.unacked_bytes_max
+    }
+
+    fn write(&mut self, cx: &mut Cx<'_>, socket: Socket, delivery: &Delivery) {
+        let start = cx.out.len();
+        match (&mut self.sm, socket) {
+            (Some(sm), Socket::Open) => {
+                delivery.stanza.write_to(cx.out);
+                let written = cx.out.get(start..).unwrap_or_default();
+                sm.outbound.push(Outgoing::written(written, delivery.settle));
+            }
+            (Some(sm), Socket::Gone) => sm.outbound.push(Outgoing::new(delivery)),
+            (None, _) => {
+                delivery.stanza.write_to(cx.out);
+                cx.events.extend(delivery.settle.map(Event::Settled));
+            }
+        }
+    }
+
+    /// Sends what was held back.
+    pub fn flush(&mut self, cx: &mut Cx<'_>, socket: Socket) {
+        let Some(held) = &mut self.held else { return };
+        for outgoing in held.take() {
+            if socket == Socket::Open {
+                outgoing.write_to(cx.out);
+            }
+            match &mut self.sm {
+                Some(sm) => sm.outbound.push(outgoing),
+                None => cx.events.extend(outgoing.settle.map(Event::Settled)),
+            }
+        }
+    }
+
+    /// Requests an acknowledgement if it is time.
+    pub fn ask(&mut self, config: &C2sConfig, cx: &mut Cx<'_>, socket: Socket) -> Asked {
+        let Some(sm) = &mut self.sm else { return Asked::No };
+        if socket == Socket::Gone || !sm.outbound.should_ask(config.sm.request_every) {
+            return Asked::No;
+        }
+        write_request(cx.out);
+        Asked::Yes
+    }
+
+    /// Requests an acknowledgement of what was just sent again.
+    pub fn ask_again(&mut self, cx: &mut Cx<'_>) {
+        let Some(sm) = self.sm.as_mut().filter(|sm| sm.outbound.stanzas() > 0) else { return };
+        sm.outbound.ask();
+        write_request(cx.out);
+    }
+
+    /// The client says whether anybody looks at it.
+    pub fn set_client_state(&mut self, cx: &mut Cx<'_>, state: ClientState) {
+        match state {
+            ClientState::Active => {
+                self.flush(cx, Socket::Open);
+                self.held = None;
+            }
+            ClientState::Inactive => {
+                self.held.get_or_insert_default();
+            }
+        }
+        cx.events.push_back(Event::ClientState(state));
+    }
+
+    /// Everything the client has not confirmed, in order.
+    pub fn into_unacknowledged(self) -> Vec<Outgoing> {
+        let queued = self.sm.map(|mut sm| sm.outbound.take()).into_iter().flatten();
+        let held = self.held.map(|mut held| held.take()).into_iter().flatten();
+        queued.chain(held).collect()
+    }
+}
+
+/// `<r/>` (XEP-0198 §4).
+pub(super) fn write_request(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"<r");
+    declare(out, ns::SM);
+    out.extend_from_slice(b"/>");
+}
+
+/// `<a/>` (XEP-0198 §4).
+pub(super) fn write_acknowledgement(out: &mut Vec<u8>, h: u32) {
+    out.extend_from_slice(b"<a");
+    declare(out, ns::SM);
+    attribute(out, "h", &h.to_string());
+    out.extend_from_slice(b"/>");
+}
