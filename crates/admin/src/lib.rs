@@ -12,9 +12,11 @@ mod accounts;
 mod client;
 mod server;
 mod socket;
+mod store;
 mod wire;
 
 pub use accounts::{AccountAdmin, AdminError, PAGE_MAX};
 pub use client::Client;
 pub use server::serve;
 pub use socket::{BindError, bind};
+pub use store::{AccountPolicy, Eraser, StoreAccounts};
