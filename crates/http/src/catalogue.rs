@@ -46,6 +46,22 @@ pub mod names {
     pub const QUEUE_DEPTH: &str = "xmpp_queue_depth";
     /// Time of a group commit.
     pub const COMMIT_LATENCY: &str = "xmpp_commit_latency_seconds";
+    /// Bytes waiting for the store's committer.
+    pub const STORE_QUEUE_BYTES: &str = "xmpp_store_queue_bytes";
+    /// Write-ahead journals on disk.
+    pub const STORE_JOURNALS: &str = "xmpp_store_journals";
+    /// Group commits.
+    pub const STORE_COMMITS: &str = "xmpp_store_commits_total";
+    /// Rows written.
+    pub const STORE_ROWS: &str = "xmpp_store_rows_total";
+    /// TLS handshakes finished.
+    pub const TLS_HANDSHAKES: &str = "xmpp_tls_handshakes_total";
+    /// Connections whose handler panicked.
+    pub const PANICS: &str = "xmpp_panics_total";
+    /// Messages spooled for offline accounts.
+    pub const SPOOLED: &str = "xmpp_messages_spooled_total";
+    /// Stanzas ended by a rule.
+    pub const ENDED: &str = "xmpp_stanzas_ended_total";
     /// The driver in use.
     pub const EDGE_INFO: &str = "xmpp_edge_info";
     /// The version that runs.
@@ -111,6 +127,34 @@ pub const METRICS: &[Metric] = &[
         Kind::Histogram,
         &[],
         "Time from a write's arrival at the store to its durable group commit.",
+    ),
+    metric(
+        names::STORE_QUEUE_BYTES,
+        Kind::Gauge,
+        &[],
+        "Bytes of writes waiting for the store's committer.",
+    ),
+    metric(
+        names::STORE_JOURNALS,
+        Kind::Gauge,
+        &[],
+        "Write-ahead journals on disk; growth means that the store cannot keep up.",
+    ),
+    metric(names::STORE_COMMITS, Kind::Counter, &[], "Group commits that reached the disk."),
+    metric(names::STORE_ROWS, Kind::Counter, &[], "Rows written or removed."),
+    metric(names::TLS_HANDSHAKES, Kind::Counter, &[], "TLS handshakes finished."),
+    metric(
+        names::PANICS,
+        Kind::Counter,
+        &[],
+        "Connections closed because the server failed in one of them; always a defect to report.",
+    ),
+    metric(names::SPOOLED, Kind::Counter, &[], "Messages kept for accounts that were offline."),
+    metric(
+        names::ENDED,
+        Kind::Counter,
+        &["reason"],
+        "Stanzas that went nowhere: stopped by an extension, or dropped as RFC 6121 says.",
     ),
     metric(names::EDGE_INFO, Kind::Gauge, &["driver"], "Workers running on an I/O driver."),
     metric(names::BUILD_INFO, Kind::Gauge, &["version"], "1 for the version that runs."),

@@ -4,17 +4,15 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustls::crypto::aws_lc_rs::default_provider;
+use jackdaw_edge::{Certificate, TlsSettings};
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
-use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::config::{Config, Domain, DomainName};
+use crate::config::{Config, Domain, DomainName, Mechanism};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -43,8 +41,8 @@ pub enum Origin {
 pub struct DomainCertificate {
     /// The domain.
     pub domain: DomainName,
-    /// Chain and key, ready for rustls.
-    pub key: Arc<CertifiedKey>,
+    /// Chain and key, ready to be served.
+    pub certificate: Certificate,
     /// Where it came from.
     pub origin: Origin,
     /// The first certificate's file.
@@ -86,6 +84,25 @@ pub enum CertificateError {
     },
 }
 
+/// How the edge is to offer TLS with these certificates. The first domain's is shown to clients that name
+/// none (RFC 6066 §3) or an unknown one.
+pub fn tls_settings(
+    config: &Config,
+    certificates: &[DomainCertificate],
+) -> Result<TlsSettings, CertificateError> {
+    let first = certificates.first().expect("a configuration has at least one domain");
+    let mut settings = TlsSettings::new(first.certificate.clone());
+    settings.certificates =
+        certificates.iter().map(|one| (one.domain.to_ascii(), one.certificate.clone())).collect();
+    settings.client_authorities = match &config.auth.client_authorities {
+        Some(file) if config.auth.mechanisms.contains(&Mechanism::External) => {
+            Some(read_chain(file)?)
+        }
+        _ => None,
+    };
+    Ok(settings)
+}
+
 /// Loads or makes the certificate of every domain, in the order of the configuration.
 pub fn load(config: &Config, now: SystemTime) -> Result<Vec<DomainCertificate>, CertificateError> {
     let directory = config.server.data_dir.join("tls");
@@ -120,28 +137,35 @@ fn read(
     key: &Path,
     origin: Origin,
 ) -> Result<DomainCertificate, CertificateError> {
-    let chain = CertificateDer::pem_file_iter(&certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(&certificate, error, "a PEM certificate"))?;
-    let Some(first) = chain.first() else {
-        return Err(content(&certificate, "there is no certificate in it; put the domain's first"));
-    };
+    let chain = read_chain(&certificate)?;
+    let first = chain.first().expect("a chain that was read has a certificate");
     let not_after = not_after(first).ok_or_else(|| content(&certificate, "this is no X.509"))?;
     let names_domain = names(first, domain);
     let private_key = PrivateKeyDer::from_pem_file(key)
         .map_err(|error| unreadable(key, error, "a PEM private key without a password"))?;
-    let key = CertifiedKey::from_der(chain, private_key, &default_provider()).map_err(|error| {
+    let pair = Certificate::from_der(chain, private_key).map_err(|error| {
         let of = certificate.display();
         content(key, &format!("this is not the private key of {of}: {error}"))
     })?;
     Ok(DomainCertificate {
         domain: domain.clone(),
-        key: Arc::new(key),
+        certificate: pair,
         origin,
         file: certificate,
         not_after,
         names_domain,
     })
+}
+
+/// The certificates in a PEM file, at least one.
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let chain = CertificateDer::pem_file_iter(file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(file, error, "a PEM certificate"))?;
+    match chain.is_empty() {
+        true => Err(content(file, "there is no certificate in it; put the domain's first")),
+        false => Ok(chain),
+    }
 }
 
 /// Makes a self-signed certificate. The certificate is written last: where it is, its key is too.
@@ -272,6 +296,25 @@ mod tests {
         (data, made)
     }
 
+    /// A hash of the certificate.
+    fn end_point(certificate: &DomainCertificate) -> &[u8] {
+        certificate.certificate.server_end_point().expect("ECDSA has one")
+    }
+
+    #[test]
+    fn tls_knows_every_domain_by_its_a_labels_and_shows_the_first_by_default() {
+        let data = tempfile::tempdir().unwrap();
+        let domains = "[[domains]]\nname = \"a.example\"\n[[domains]]\nname = \"bücher.example\"\n";
+        let config = config(data.path(), domains);
+        let loaded = load(&config, now()).unwrap();
+        let settings = tls_settings(&config, &loaded).unwrap();
+        let names = ["a.example", "xn--bcher-kva.example"];
+        let found = names.map(|name| settings.certificates[name].server_end_point());
+        assert_eq!(found, [&loaded[0], &loaded[1]].map(|one| Some(end_point(one))));
+        assert_eq!(settings.default.server_end_point(), found[0]);
+        assert!(settings.client_authorities.is_none());
+    }
+
     #[test]
     fn a_missing_certificate_is_made_once_and_only_its_owner_can_read_it() {
         let (data, made) = made();
@@ -281,7 +324,7 @@ mod tests {
         assert_eq!(modes, [0o700, 0o600, 0o600]);
         let again = load(&config(data.path(), ""), now()).unwrap().remove(0);
         assert_eq!(again.origin, Origin::SelfSigned);
-        assert_eq!(again.key.cert, made.key.cert);
+        assert_eq!(end_point(&again), end_point(&made));
     }
 
     #[test]

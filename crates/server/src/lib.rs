@@ -6,6 +6,7 @@
 
 pub mod certificates;
 pub mod cli;
+pub mod collect;
 pub mod command;
 pub mod config;
 pub mod logging;
@@ -13,6 +14,7 @@ pub mod node;
 mod reload;
 pub mod report;
 pub mod shutdown;
+pub mod storage;
 mod wiring;
 
 pub use config::configuration_markdown;

@@ -1,11 +1,14 @@
 //! Joins the crates below to a node.
 
-use jackdaw_admin::{AccountAdmin, AdminError};
-use jackdaw_jid::BareJid;
-use jackdaw_stream::sasl::Secret;
+use std::sync::Arc;
+
+use jackdaw_admin::{AccountPolicy, AdminError, StoreAccounts};
+use jackdaw_ext::Accounts;
+use jackdaw_store::StoreError;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::storage;
 
 /// Why a node did not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -25,24 +28,22 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
 }
 
 /// The accounts in the store of a server that does not run.
-pub async fn accounts(_config: &Config) -> Result<impl AccountAdmin + use<>, AdminError> {
-    Err::<NoAccounts, _>(AdminError::Failed(WiringError::NotWired.to_string()))
+pub async fn accounts(config: &Config) -> Result<StoreAccounts, AdminError> {
+    let stores =
+        storage::open_offline(config).map_err(|error| AdminError::Failed(error.to_string()))?;
+    let accounts = Accounts::new(stores);
+    Ok(StoreAccounts::new(accounts, account_policy(config), Arc::new(|_| Box::pin(nothing()))))
 }
 
-/// Until there is a store.
-enum NoAccounts {}
+/// Until there are extensions that store something.
+async fn nothing() -> Result<(), StoreError> {
+    Ok(())
+}
 
-impl AccountAdmin for NoAccounts {
-    async fn add(&self, _: &BareJid, _: &Secret) -> Result<(), AdminError> {
-        match *self {}
-    }
-    async fn set_password(&self, _: &BareJid, _: &Secret) -> Result<(), AdminError> {
-        match *self {}
-    }
-    async fn delete(&self, _: &BareJid) -> Result<(), AdminError> {
-        match *self {}
-    }
-    async fn list(&self, _: Option<&BareJid>, _: usize) -> Result<Vec<BareJid>, AdminError> {
-        match *self {}
+/// What the configuration asks of new accounts.
+fn account_policy(config: &Config) -> AccountPolicy {
+    AccountPolicy {
+        domains: config.domains.iter().map(|domain| domain.name.as_str().to_owned()).collect(),
+        scram_iterations: config.auth.scram_iterations(),
     }
 }

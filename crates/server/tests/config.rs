@@ -1,26 +1,8 @@
 //! `jackdaw config` as an operator runs it.
 
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+mod support;
 
-fn jackdaw(arguments: &[&str], directory: &std::path::Path, input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_jackdaw"))
-        .args(arguments)
-        .current_dir(directory)
-        .env_remove("JACKDAW_CONFIG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    // A command that does not read its input may be gone by now.
-    let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-    child.wait_with_output().expect("the binary ends")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
+use support::{jackdaw, text};
 
 #[test]
 fn the_printed_default_passes_the_check() {

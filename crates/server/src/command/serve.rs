@@ -1,11 +1,9 @@
 //! `jackdaw serve`: from a configuration to a running node, and its end.
 
-use std::fs::DirBuilder;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +19,7 @@ use crate::logging::Logging;
 use crate::node::{AdminSocket, Node, NodeReadiness, Opening, open_files_max};
 use crate::reload;
 use crate::shutdown::{Shutdown, Stage};
+use crate::storage;
 use crate::wiring;
 
 /// Connections that wait for the HTTP listener's accept; probes come one by one.
@@ -40,7 +39,7 @@ pub(super) fn admin_socket(config: &Config) -> PathBuf {
 pub(super) fn run(place: Place) -> Result<(), CommandError> {
     let config = place.read()?;
     let logging = Logging::start(&config.log).map_err(failed("cannot start the log"))?;
-    make_private(&config.server.data_dir)?;
+    storage::make_data_dir(&config).map_err(|error| failed_plain(&error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("control")
@@ -177,16 +176,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(HTTP_BACKLOG)?;
     TcpListener::from_std(socket.into())
-}
-
-/// Makes a directory that only the server's user can enter; one that exists keeps its permissions.
-fn make_private(directory: &Path) -> Result<(), CommandError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
-        CommandError::Failed(format!(
-            "{}: cannot make the data directory: {error}; name another with --data",
-            directory.display()
-        ))
-    })
 }
 
 fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> CommandError {

@@ -1,6 +1,9 @@
 //! The settings of what the server offers to its clients.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+
+use jackdaw_stream::sasl::{ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN};
 
 use super::address::ContactUri;
 use super::section::{RESTART, section};
@@ -21,13 +24,21 @@ section! {
             => RESTART.example(r#""/etc/jackdaw/client-authorities.crt""#);
         /// PBKDF2 iterations of newly set passwords. More makes a stolen store harder to guess from and a
         /// login slower on the client. RFC 7677 §4 asks for at least 4,096.
-        scram_iterations: u32 = 10_000 => RESTART.count("iterations", 4_096, 10_000_000);
+        scram_iterations: u32 = ITERATIONS_DEFAULT.get()
+            => RESTART.count("iterations", ITERATIONS_MIN as i64, ITERATIONS_MAX as i64);
         /// Failed attempts on one stream before it is closed (RFC 6120 §6.4.5 recommends 2 to 5 retries).
         attempts_max: u32 = 3 => RESTART.count("attempts", 1, 10);
         /// Whether clients may come back with a token instead of the password (XEP-0484).
         fast: bool = true => RESTART;
         /// How long such a token is good for; clients get a new one in time. Two weeks outlive a holiday.
         fast_token_lifetime_secs: Seconds = Seconds(14 * 86_400) => RESTART.seconds(60, 31_536_000);
+    }
+}
+
+impl Auth {
+    /// The iterations as the derivation takes them.
+    pub fn scram_iterations(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.scram_iterations).unwrap_or(ITERATIONS_DEFAULT)
     }
 }
 

@@ -1,0 +1,94 @@
+//! From what the parts count in their own structs to the names of the metrics. Called at each scrape.
+
+use jackdaw_edge::{DriverKind, EdgeStats, WorkerStats};
+use jackdaw_http::{Sample, names};
+use jackdaw_router::{Count, Stats};
+
+/// Sessions of the node: those in the table, of which `detached` wait for their client.
+pub fn sessions(sample: &mut Sample<'_>, bound: usize, detached: u64) {
+    let connected = (bound as u64).saturating_sub(detached);
+    sample.gauge(names::SESSIONS, &[("state", "connected")], connected as f64);
+    sample.gauge(names::SESSIONS, &[("state", "detached")], detached as f64);
+}
+
+/// What the edge counts.
+pub fn edge(sample: &mut Sample<'_>, stats: &EdgeStats) {
+    let total = &stats.total;
+    sample.gauge(names::CONNECTIONS, &[], total.connections as f64);
+    sample.counter(names::CONNECTIONS_ACCEPTED, &[], total.accepted);
+    for (reason, count) in refusals(total) {
+        sample.counter(names::CONNECTIONS_REFUSED, &[("reason", reason)], count);
+    }
+    sample.counter(names::BYTES, &[("direction", "received")], total.bytes_in);
+    sample.counter(names::BYTES, &[("direction", "sent")], total.bytes_out);
+    sample.counter(names::TLS_HANDSHAKES, &[], total.handshakes);
+    sample.counter(names::PANICS, &[], total.panics);
+    for (kind, label) in [(DriverKind::IoUring, "io_uring"), (DriverKind::Epoll, "epoll")] {
+        let workers = stats.drivers.iter().filter(|driver| **driver == kind).count();
+        sample.gauge(names::EDGE_INFO, &[("driver", label)], workers as f64);
+    }
+}
+
+fn refusals(total: &WorkerStats) -> [(&'static str, u64); 8] {
+    [
+        ("accept_error", total.accept_errors),
+        ("address_limit", total.refused_address),
+        ("connection_limit", total.refused_full),
+        ("output_limit", total.overflows),
+        ("protocol", total.refused_protocol),
+        ("proxy_header", total.proxy_errors),
+        ("stalled", total.stalled),
+        ("tls", total.tls_errors),
+    ]
+}
+
+/// What the router counts.
+pub fn router(sample: &mut Sample<'_>, stats: &Stats) {
+    let delivered = [
+        ("message", Count::MessagesDelivered),
+        ("presence", Count::PresencesDelivered),
+        ("iq", Count::IqsDelivered),
+    ];
+    for (kind, count) in delivered {
+        let labels = [("kind", kind), ("direction", "sent")];
+        sample.counter(names::STANZAS, &labels, stats.get(count));
+    }
+    sample.counter(names::SPOOLED, &[], stats.get(Count::MessagesSpooled));
+    sample.counter(names::ENDED, &[("reason", "stopped")], stats.get(Count::Stopped));
+    sample.counter(names::ENDED, &[("reason", "dropped")], stats.get(Count::Dropped));
+    for (condition, count) in stats.errors().filter(|(_, count)| *count > 0) {
+        sample.counter(names::ERRORS, &[("condition", condition.name())], count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jackdaw_http::Metrics;
+
+    use super::*;
+
+    #[test]
+    fn the_edge_appears_under_the_names_of_the_catalogue() {
+        let metrics = Metrics::new().unwrap();
+        let total = WorkerStats { connections: 3, bytes_in: 7, stalled: 1, ..Default::default() };
+        let drivers = vec![DriverKind::Epoll, DriverKind::Epoll];
+        let stats = EdgeStats { total, workers: vec![], drivers, fallback: None };
+        metrics.collect(move |sample| {
+            edge(sample, &stats);
+            sessions(sample, 5, 2);
+            router(sample, &Stats::default());
+        });
+        let text = metrics.render();
+        for line in [
+            "xmpp_connections 3",
+            "xmpp_bytes_total{direction=\"received\"} 7",
+            "xmpp_connections_refused_total{reason=\"stalled\"} 1",
+            "xmpp_edge_info{driver=\"epoll\"} 2",
+            "xmpp_sessions{state=\"connected\"} 3",
+            "xmpp_sessions{state=\"detached\"} 2",
+            "xmpp_stanzas_total{kind=\"message\",direction=\"sent\"} 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+        }
+    }
+}
