@@ -36,7 +36,7 @@ pub mod limits;
 
 use std::sync::Arc;
 
-use jackdaw_ext::{At, Ctx, Deps, Pending, Presence, Registry};
+use jackdaw_ext::{At, Ctx, Deps, Pending, Presence, Registry, Status, Xep};
 use jackdaw_jid::BareJid;
 use jackdaw_session::{Account, Session};
 use jackdaw_stanza::{Stanza, ns};
@@ -44,6 +44,15 @@ use jackdaw_store::StoreError;
 use jackdaw_xml::Element;
 
 use rosters::Rosters;
+
+/// What is implemented beside RFC 6121 itself; the RFC took it over (§2.6).
+pub const ROSTER_VERSIONING: Xep = Xep {
+    number: 237,
+    name: "Roster Versioning",
+    version: "1.3",
+    status: Status::Complete,
+    features: &[],
+};
 
 /// Registers the roster: its IQs, its state in memory, its stream features.
 pub fn register(registry: &mut Registry, deps: &Deps) {
@@ -53,7 +62,6 @@ pub fn register(registry: &mut Registry, deps: &Deps) {
     registry.iq_set(At::Account, ns::ROSTER, "query", move |ctx, iq| {
         roster::set(changed.clone(), ctx, iq)
     });
-    registry.iq_get(At::Bare, ns::ROSTER, "query", roster::forbid);
     registry.iq_set(At::Bare, ns::ROSTER, "query", roster::forbid);
     let loaded = rosters.clone();
     registry.account_state(move |_, owner| {

@@ -68,7 +68,7 @@ pub(crate) async fn set(rosters: Rosters, ctx: Ctx, iq: Iq) -> Result<Reply, Sta
     Ok(Reply::empty())
 }
 
-/// Nobody may read or change the roster of another account (RFC 6121 §2.3.3).
+/// Nobody may change the roster of another account (RFC 6121 §2.3.3).
 pub(crate) async fn forbid(_: Ctx, _: Iq) -> Result<Reply, StanzaError> {
     Err(StanzaError::forbidden())
 }

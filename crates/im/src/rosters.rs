@@ -83,7 +83,7 @@ impl Rosters {
 
     /// The kept requests of an account, by contact.
     pub(crate) async fn requests(&self, owner: &BareJid) -> Result<Vec<Bytes>, StoreError> {
-        let rows = self.requests.list(owner, REQUESTS_MAX + ROSTER_ITEMS_MAX).await?;
+        let rows = self.requests.list(owner, REQUESTS_MAX).await?;
         Ok(rows.into_iter().map(|(_, stanza)| stanza).collect())
     }
 
