@@ -107,7 +107,7 @@ fn two_changes_of_one_account_come_one_after_the_other() {
     let romeo = world.online("romeo@example.net/orchard");
     engine.hold();
     let mut context = Context::from_waker(Waker::noop());
-    let mut ask = |contact: &str| {
+    let ask = |contact: &str| {
         let mut stanza = parse(&format!("<presence to='{contact}' type='subscribe'/>"));
         stanza.set_from(romeo.jid().clone().into());
         let ctx = world.ctx(Some(&romeo), &bare("romeo@example.net"));
