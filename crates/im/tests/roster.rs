@@ -5,7 +5,9 @@ mod support;
 use std::sync::Arc;
 
 use expect_test::expect;
+use jackdaw_ext::{At, Iq};
 use jackdaw_session::Session;
+use jackdaw_stanza::Condition;
 use support::{START, World};
 
 const ACCOUNTS: &[&str] = &["romeo@example.net", "juliet@example.com"];
@@ -181,6 +183,21 @@ fn a_pending_request_is_not_in_the_roster() {
     set(&mut world, &romeo, "<item jid='a@remote.org' name='A'/>");
     world.send(&romeo, "<presence to='a@remote.org' type='subscribed'/>");
     assert!(world.transcript().contains("subscription='from'"));
+}
+
+#[test]
+fn nobody_changes_the_roster_of_another() {
+    let mut world = World::new(ACCOUNTS);
+    let romeo = world.online("romeo@example.net/orchard");
+    let stanza = support::parse(
+        "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item jid='a@b.c'/></query></iq>",
+    );
+    let handler = world.registry.iq_handler(At::Bare, "jabber:iq:roster", "query", true);
+    let ctx = world.ctx(Some(&romeo), &support::bare("juliet@example.com"));
+    let answer = support::ready(handler.expect("registered")(ctx, Iq::new(stanza)));
+    assert_eq!(answer.expect_err("refused").condition(), Condition::Forbidden);
+    let juliet = world.connect("juliet@example.com/balcony");
+    assert!(!get(&mut world, &juliet, "").contains("<item"));
 }
 
 #[test]

@@ -224,6 +224,56 @@ fn an_unanswered_request_is_repeated_when_the_account_comes_online() {
 }
 
 #[test]
+fn requests_go_to_available_resources_and_pushes_to_interested_ones() {
+    let mut world = world();
+    let available = world.connect("juliet@example.com/available");
+    world.send(&available, "<presence/>");
+    let interested = world.connect("juliet@example.com/interested");
+    world.send(&interested, "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>");
+    world.transcript();
+    world.receive("<presence from='a@remote.org' to='juliet@example.com' type='subscribe'/>");
+    expect![[r#"
+        juliet@example.com/available: <presence from='a@remote.org' to='juliet@example.com' type='subscribe'/>
+    "#]].assert_eq(&world.transcript());
+    world.send(&available, "<presence to='a@remote.org' type='subscribed'/>");
+    expect![[r#"
+        ->: <presence from='juliet@example.com' to='a@remote.org' type='subscribed'/>
+        juliet@example.com/interested: <iq to='juliet@example.com/interested' type='set' id='push-1000'><query xmlns='jabber:iq:roster' ver='1000'><item jid='a@remote.org' subscription='from'/></query></iq>
+        ->: <presence from='juliet@example.com/available' to='a@remote.org'/>
+    "#]].assert_eq(&world.transcript());
+    world.receive("<presence from='a@remote.org' to='juliet@example.com' type='unsubscribe'/>");
+    expect![[r#"
+        juliet@example.com/interested: <presence from='a@remote.org' to='juliet@example.com' type='unsubscribe'/>
+        juliet@example.com/interested: <iq to='juliet@example.com/interested' type='set' id='push-1001'><query xmlns='jabber:iq:roster' ver='1001'><item jid='a@remote.org' subscription='none'/></query></iq>
+        ->: <presence from='juliet@example.com/available' to='a@remote.org' type='unavailable'/>
+        ->: <presence from='juliet@example.com' to='a@remote.org' type='unsubscribed'/>
+    "#]].assert_eq(&world.transcript());
+}
+
+#[test]
+fn what_is_sent_to_a_resource_is_meant_for_the_account_if_it_is_there() {
+    let mut world = world();
+    let juliet = world.online("juliet@example.com/balcony");
+    world.send(&juliet, "<presence to='a@remote.org' type='subscribe'/>");
+    world.transcript();
+    let approve =
+        |to: &str| format!("<presence from='a@remote.org/x' to='{to}' type='subscribed'/>");
+    world.receive(&approve("juliet@example.com/cellar"));
+    assert_eq!(world.transcript(), "", "no such resource");
+    world.receive(&approve("juliet@example.com/balcony"));
+    expect![[r#"
+        juliet@example.com/balcony: <presence from='a@remote.org' to='juliet@example.com' type='subscribed'/>
+        juliet@example.com/balcony: <iq to='juliet@example.com/balcony' type='set' id='push-1001'><query xmlns='jabber:iq:roster' ver='1001'><item jid='a@remote.org' subscription='to'/></query></iq>
+    "#]].assert_eq(&world.transcript());
+    world.receive(
+        "<presence from='b@remote.org/x' to='juliet@example.com/cellar' type='subscribe'/>",
+    );
+    expect![[r#"
+        juliet@example.com/balcony: <presence from='b@remote.org' to='juliet@example.com' type='subscribe'/>
+    "#]].assert_eq(&world.transcript());
+}
+
+#[test]
 fn nobody_subscribes_to_oneself() {
     let mut world = world();
     let romeo = world.online("romeo@example.net/orchard");
