@@ -26,8 +26,9 @@ impl C2s {
         if matches!(self.state, State::Closed(_)) {
             return;
         }
-        self.say_goodbye(cx, error);
+        let is_open = self.say_goodbye(cx, error);
         self.end(cx);
+        cx.events.extend(is_open.then_some(Event::Close));
     }
 
     /// The stream cannot go on. The session of a client that fell silent outlives it.
@@ -35,8 +36,9 @@ impl C2s {
         tracing::debug!(%error, "stream error");
         let is_lost = error.condition() == StreamCondition::ConnectionTimeout;
         if is_lost && self.is_resumable() {
-            self.say_goodbye(cx, Some(error));
+            let is_open = self.say_goodbye(cx, Some(error));
             self.wait_for_resumption(cx.now);
+            cx.events.extend(is_open.then_some(Event::Close));
         } else {
             self.close(cx, Some(error));
         }
@@ -47,23 +49,30 @@ impl C2s {
         self.close(cx, None);
     }
 
-    /// The last that the client hears of this stream. A header comes first if there was none
-    /// (RFC 6120 §4.9.1.2).
-    pub(super) fn say_goodbye(&mut self, cx: &mut Cx<'_>, error: Option<StreamError>) {
+    /// The last that the client hears of this stream; says whether there is a socket to close. A
+    /// header comes first if there was none (RFC 6120 §4.9.1.2).
+    fn say_goodbye(&mut self, cx: &mut Cx<'_>, error: Option<StreamError>) -> bool {
         match self.state {
-            State::Detached(_) | State::Closed(_) => return,
+            State::Detached(_) | State::Closed(_) => return false,
             // The client is in its handshake and takes no XML.
-            State::Securing => {}
-            _ => {
-                if !self.is_open {
-                    self.write_header(cx.out);
-                }
-                if let Some(error) = error {
-                    error.write_to(cx.out);
-                }
-                cx.out.extend_from_slice(b"</stream:stream>");
-            }
+            State::Securing => return true,
+            _ => {}
         }
+        if !self.is_open {
+            self.write_header(cx.out);
+        }
+        if let Some(error) = error {
+            error.write_to(cx.out);
+        }
+        cx.out.extend_from_slice(b"</stream:stream>");
+        true
+    }
+
+    /// The session goes on in another stream, and this one is replaced (XEP-0198 §5).
+    pub(super) fn give_way(&mut self, cx: &mut Cx<'_>) {
+        StreamError::conflict().write_to(cx.out);
+        cx.out.extend_from_slice(b"</stream:stream>");
+        self.over(Vec::new());
         cx.events.push_back(Event::Close);
     }
 

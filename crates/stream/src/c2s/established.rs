@@ -219,13 +219,14 @@ impl C2s {
     pub(super) fn judge_silence(&mut self, cx: &mut Cx<'_>) {
         let keepalive = self.config.keepalive;
         let silence = cx.now.saturating_duration_since(self.heard_at);
+        let is_deaf = self.is_paused();
         let State::Established(session) = &mut self.state else { return };
-        if self.is_paused {
+        if is_deaf {
             // It is we who do not listen.
             self.timers.set(Timer::Silence, cx.now + keepalive.idle);
-        } else if self.is_probing && silence >= keepalive.dead {
+        } else if self.is_probing {
             self.fail(cx, StreamError::connection_timeout());
-        } else if !self.is_probing && silence >= keepalive.idle {
+        } else if silence >= keepalive.idle {
             match &mut session.sm {
                 Some(sm) => {
                     sm.outbound.ask();
@@ -235,7 +236,6 @@ impl C2s {
             }
             self.probed(cx.now);
         } else {
-            self.is_probing = false;
             self.timers.set(Timer::Silence, self.heard_at + keepalive.idle);
         }
     }

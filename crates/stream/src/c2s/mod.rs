@@ -99,7 +99,7 @@ pub struct C2s {
     timers: Timers,
     /// When the peer last sent anything.
     heard_at: Instant,
-    /// Whether a probe went out, and [`Timer::Silence`] judges it.
+    /// Whether the peer was silent since a probe; [`Timer::Silence`] then says how long.
     is_probing: bool,
     is_paused: bool,
     /// Whether our own stream header is out.
@@ -140,6 +140,7 @@ impl C2s {
     /// answer, behind `<starttls/>`, and while [`is_paused`](C2s::is_paused).
     pub fn handle_bytes(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> usize {
         self.heard_at = cx.now;
+        self.is_probing = false;
         let mut consumed = 0;
         while let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) {
             if self.state.is_over() {

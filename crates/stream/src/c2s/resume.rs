@@ -162,13 +162,11 @@ impl C2s {
                 Ok(*session)
             }
             State::Established(session) => {
-                self.say_goodbye(cx, Some(StreamError::conflict()));
-                self.over(Vec::new());
+                self.give_way(cx);
                 Ok(session)
             }
             State::CatchingUp(catching_up) => {
-                self.say_goodbye(cx, Some(StreamError::conflict()));
-                self.over(Vec::new());
+                self.give_way(cx);
                 Ok(catching_up.session)
             }
             state => {

@@ -101,8 +101,8 @@ fn starttls_plain_and_bind_lead_to_stanzas_both_ways() {
           <body>She speaks.</body>
           </message>
         </stream:stream>
-        * close
         * ended
+        * close
     "#]].assert_eq(&log);
 }
 

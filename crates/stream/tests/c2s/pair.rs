@@ -1,5 +1,4 @@
 //! A stream machine, a driver that answers its requests, and what passed between it and a client.
-#![allow(dead_code, reason = "the next tests use the rest")]
 
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_stanza::{Builder, Delivery, Settle, Stanza};
