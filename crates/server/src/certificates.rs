@@ -187,13 +187,13 @@ fn make(
     params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(failed)?;
     let signed = params.self_signed(&pair).map_err(failed)?;
-    write_private(key, &pair.serialize_pem())?;
-    write_private(certificate, &signed.pem())?;
+    write_private(key, pair.serialize_pem().as_bytes())?;
+    write_private(certificate, signed.pem().as_bytes())?;
     Ok(Origin::NewSelfSigned)
 }
 
 /// Writes a file that only the server's user can read, whole or not at all.
-fn write_private(file: &Path, text: &str) -> Result<(), CertificateError> {
+pub(crate) fn write_private(file: &Path, contents: &[u8]) -> Result<(), CertificateError> {
     let write = || -> io::Result<()> {
         if let Some(directory) = file.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
@@ -204,7 +204,7 @@ fn write_private(file: &Path, text: &str) -> Result<(), CertificateError> {
         let mut options = OpenOptions::new();
         let mut output =
             options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
-        output.write_all(text.as_bytes())?;
+        output.write_all(contents)?;
         output.sync_all()?;
         fs::rename(&unfinished, file)
     };

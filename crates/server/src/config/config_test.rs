@@ -192,7 +192,7 @@ fn keys_that_contradict_each_other_are_refused() {
         ],
     );
     check(
-        "[limits]\nstanza_bytes_max = 2_000_000\n",
+        "[limits]\nstanza_bytes_max = 10_000_000\n",
         expect![[r#"
             jackdaw.toml:1: limits.outbox_bytes_max: a single stanza would not fit; make it at least `stanza_bytes_max`
             jackdaw.toml:2: stream_management.unacked_bytes_max: a single stanza would not fit; make it at least `limits.stanza_bytes_max`"#]],

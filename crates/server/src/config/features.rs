@@ -58,11 +58,12 @@ section! {
     /// Acknowledgements and resumption (XEP-0198).
     StreamManagement {
         /// How long a session waits for its client to come back before it ends. Until then its
-        /// contacts see it as it was, and messages wait for it. Long enough for a tunnel.
-        resume_timeout_secs: Seconds = Seconds(300) => RESTART.seconds(0, 86_400);
+        /// contacts see it as it was, and messages wait for it. Long enough for a tunnel or a change of
+        /// networks; 0 turns resumption off.
+        resume_timeout_secs: Seconds = Seconds(600) => RESTART.seconds(0, 86_400);
         /// Stanzas kept for a client that has not acknowledged them; beyond, the session ends and what it
         /// held goes where messages to an offline account go.
-        unacked_stanzas_max: u32 = 2_000 => RESTART.count("stanzas", 10, 100_000);
+        unacked_stanzas_max: u32 = 1_000 => RESTART.count("stanzas", 10, 100_000);
         /// Bytes of such stanzas.
         unacked_bytes_max: u32 = 1_048_576 => RESTART.bytes(65_536, 1 << 30);
         /// The server asks for an acknowledgement (`<r/>`) after so many stanzas.
@@ -78,7 +79,7 @@ section! {
         /// Whether clients may say that they are inactive.
         enabled: bool = true => RESTART;
         /// Stanzas held back for one session before all of them are flushed.
-        held_stanzas_max: u32 = 500 => RESTART.count("stanzas", 1, 10_000);
+        held_stanzas_max: u32 = 200 => RESTART.count("stanzas", 1, 10_000);
     }
 }
 

@@ -27,12 +27,12 @@ section! {
         stanza_depth_max: u32 = 64 => RESTART.count("levels", 16, 1_024);
         /// Elements in one stanza, against small bytes that make large trees.
         stanza_elements_max: u32 = 10_000 => RESTART.count("elements", 100, 1_000_000);
-        /// Bytes waiting for one slow reader; beyond, its senders wait, and then the session is detached
-        /// or closed.
-        outbox_bytes_max: u32 = 1_048_576 => RESTART.bytes(65_536, 1 << 30);
+        /// Bytes waiting for one slow reader; beyond, its connection is cut off. A client with stream
+        /// management can come back for them.
+        outbox_bytes_max: u32 = 8_388_608 => RESTART.bytes(65_536, 1 << 30);
         /// Resources an account may have connected at once; one more is refused with
         /// `<resource-constraint/>`. Counts sessions that wait to be resumed.
-        resources_per_account_max: u32 = 16 => RESTART.count("sessions", 1, 10_000);
+        resources_per_account_max: u32 = 32 => RESTART.count("sessions", 1, 10_000);
         /// Contacts in one roster; one more is refused with `<not-allowed/>`.
         roster_items_max: u32 = 5_000 => RESTART.count("contacts", 1, 1_000_000);
         /// Addresses in one block list (XEP-0191).
@@ -54,13 +54,13 @@ section! {
     Deadlines {
         /// For the PROXY header, where one is expected.
         proxy_header_timeout_secs: Seconds = Seconds(5) => RESTART.seconds(1, 300);
-        /// For the TLS handshake.
-        tls_handshake_timeout_secs: Seconds = Seconds(10) => RESTART.seconds(1, 300);
-        /// From the connection to the stream header.
+        /// To begin TLS, and for its handshake.
+        tls_handshake_timeout_secs: Seconds = Seconds(20) => RESTART.seconds(1, 300);
+        /// For each stream header.
         stream_header_timeout_secs: Seconds = Seconds(10) => RESTART.seconds(1, 300);
-        /// From the connection to the end of authentication, however many steps it takes. A human may be
-        /// typing a password.
-        auth_timeout_secs: Seconds = Seconds(60) => RESTART.seconds(1, 3_600);
+        /// From the stream header to the end of authentication, however many attempts it takes. A person
+        /// who types a password does so before the client connects.
+        auth_timeout_secs: Seconds = Seconds(30) => RESTART.seconds(1, 3_600);
         /// From authentication to a bound or resumed session.
         bind_timeout_secs: Seconds = Seconds(30) => RESTART.seconds(1, 3_600);
         /// For a reader that takes no byte while some are waiting.
