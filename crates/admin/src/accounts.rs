@@ -11,8 +11,8 @@ pub const PAGE_MAX: usize = 1_000;
 
 /// The accounts of a node, as its administrator sees them.
 ///
-/// Implemented by the store of a node and by the [`Client`](crate::Client) of a running one. A future that is
-/// dropped before its end may have done its work or not.
+/// Implemented by the store of a node and by the [`Client`](crate::Client) of a running one. A
+/// future that is dropped before its end may have done its work or not.
 pub trait AccountAdmin: Send + Sync + 'static {
     /// Makes an account. Takes as long as deriving its keys takes.
     fn add(
@@ -31,7 +31,8 @@ pub trait AccountAdmin: Send + Sync + 'static {
     /// Deletes an account and all it has stored, and ends its sessions.
     fn delete(&self, account: &BareJid) -> impl Future<Output = Result<(), AdminError>> + Send;
 
-    /// Up to `limit` accounts, at most [`PAGE_MAX`], in order and behind `after`. An empty page is the end.
+    /// Up to `limit` accounts, at most [`PAGE_MAX`], in order and behind `after`. An empty page is
+    /// the end.
     fn list(
         &self,
         after: Option<&BareJid>,

@@ -27,8 +27,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client if a server runs behind `socket`, none if not. An error means that it cannot be told, for
-    /// want of permission for instance.
+    /// A client if a server runs behind `socket`, none if not. An error means that it cannot be
+    /// told, for want of permission for instance.
     pub async fn connect(socket: &Path) -> io::Result<Option<Client>> {
         match UnixStream::connect(socket).await {
             Ok(_stream) => Ok(Some(Client { socket: socket.into() })),

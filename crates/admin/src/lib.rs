@@ -1,8 +1,8 @@
 //! Administration of accounts: one trait, a JSON service on a UNIX socket and its client.
 //!
-//! `jackdaw user` speaks to [`AccountAdmin`]: to the [`Client`] while a server runs, else to the store
-//! itself. The socket is the only door, and only the server's user can open it; clear passwords exist on it
-//! and nowhere else.
+//! `jackdaw user` speaks to [`AccountAdmin`]: to the [`Client`] while a server runs, else to the
+//! store itself. The socket is the only door, and only the server's user can open it; clear
+//! passwords exist on it and nowhere else.
 //!
 //! Does not: listen on the network, open a store or decide who is an administrator.
 

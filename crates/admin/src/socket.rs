@@ -23,8 +23,8 @@ pub enum BindError {
     },
 }
 
-/// Opens the socket at `path`, in a directory of mode 0700 that is made if missing. The file of a server
-/// that is gone is replaced.
+/// Opens the socket at `path`, in a directory of mode 0700 that is made if missing. The file of a
+/// server that is gone is replaced.
 pub async fn bind(path: &Path) -> Result<UnixListener, BindError> {
     if UnixStream::connect(path).await.is_ok() {
         return Err(BindError::Running(path.into()));

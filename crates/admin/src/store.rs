@@ -24,8 +24,8 @@ pub struct AccountPolicy {
     pub scram_iterations: NonZeroU32,
 }
 
-/// Erases what is kept for an account besides its credentials, and ends its sessions. Doing it twice does
-/// no harm.
+/// Erases what is kept for an account besides its credentials, and ends its sessions. Doing it
+/// twice does no harm.
 pub type Eraser = Arc<dyn Fn(BareJid) -> Pending<Result<(), StoreError>> + Send + Sync>;
 
 /// The accounts of a store.
@@ -37,7 +37,8 @@ pub struct StoreAccounts {
 }
 
 impl StoreAccounts {
-    /// The accounts in `accounts`; `erase` is what deletion does before it removes the account itself.
+    /// The accounts in `accounts`; `erase` is what deletion does before it removes the account
+    /// itself.
     pub fn new(accounts: Accounts, policy: AccountPolicy, erase: Eraser) -> StoreAccounts {
         StoreAccounts { accounts, policy, erase, derivations: Semaphore::new(DERIVATIONS_MAX) }
     }
@@ -83,8 +84,9 @@ impl AccountAdmin for StoreAccounts {
         Ok(self.accounts.set_credentials(account, &credentials).await?)
     }
 
-    /// What belongs to the account goes first: an interruption leaves an account that can be deleted again,
-    /// and never data that a later account of the same name would inherit (bad-inputs A11).
+    /// What belongs to the account goes first: an interruption leaves an account that can be
+    /// deleted again, and never data that a later account of the same name would inherit
+    /// (bad-inputs A11).
     async fn delete(&self, account: &BareJid) -> Result<(), AdminError> {
         if !self.accounts.exists(account).await.map_err(failed)? {
             return Err(AdminError::Missing);
@@ -102,7 +104,8 @@ impl AccountAdmin for StoreAccounts {
     }
 }
 
-/// Tells this account from earlier ones of the same name. Random, so that no counter has to be kept.
+/// Tells this account from earlier ones of the same name. Random, so that no counter has to be
+/// kept.
 fn new_generation() -> Result<Generation, AdminError> {
     let mut bytes = [0; 8];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| no_random())?;

@@ -53,8 +53,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Registers a closure that copies somebody's counters into the registry. It runs once per scrape,
-    /// on a thread of the control plane, and must not block.
+    /// Registers a closure that copies somebody's counters into the registry. It runs once per
+    /// scrape, on a thread of the control plane, and must not block.
     pub fn collect(&self, collector: impl Fn(&mut Sample<'_>) + Send + Sync + 'static) {
         self.collectors().push(Box::new(collector));
     }

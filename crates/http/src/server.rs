@@ -17,8 +17,8 @@ use crate::{Metrics, Readiness};
 /// Connections at once; more wait in the kernel's queue. Two probes and a scraper need three.
 const CONNECTIONS_MAX: usize = 64;
 
-/// Bytes of a request's head; a longer one is answered with 431. A scraper's is below 1 KB. hyper takes
-/// no less than 8 KB.
+/// Bytes of a request's head; a longer one is answered with 431. A scraper's is below 1 KB. hyper
+/// takes no less than 8 KB.
 const HEAD_BYTES_MAX: usize = 8 * 1_024;
 
 /// Header lines of a request; more are answered with 431.

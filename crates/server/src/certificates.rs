@@ -19,7 +19,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// How long before its end a certificate is complained about: time enough to renew one by hand.
 const EXPIRY_WARNING: Duration = Duration::from_secs(21 * 86_400);
 
-/// How long a self-signed certificate is good for. Clients pin it, so a short life would only annoy.
+/// How long a self-signed certificate is good for. Clients pin it, so a short life would only
+/// annoy.
 const SELF_SIGNED_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Clients whose clocks are slow must accept a certificate that was just made.
@@ -84,8 +85,8 @@ pub enum CertificateError {
     },
 }
 
-/// How the edge is to offer TLS with these certificates. The first domain's is shown to clients that name
-/// none (RFC 6066 §3) or an unknown one.
+/// How the edge is to offer TLS with these certificates. The first domain's is shown to clients
+/// that name none (RFC 6066 §3) or an unknown one.
 pub fn tls_settings(
     config: &Config,
     certificates: &[DomainCertificate],

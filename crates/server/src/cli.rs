@@ -39,8 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the server; the default
     ///
-    /// Stops gracefully on SIGTERM or SIGINT, at once on a second one. Reads configuration and certificates
-    /// again on SIGHUP.
+    /// Stops gracefully on SIGTERM or SIGINT, at once on a second one. Reads configuration and
+    /// certificates again on SIGHUP.
     Serve,
     /// Add, change and list accounts, of a running server or offline
     #[command(subcommand)]

@@ -1,4 +1,5 @@
-//! From what the parts count in their own structs to the names of the metrics. Called at each scrape.
+//! From what the parts count in their own structs to the names of the metrics. Called at each
+//! scrape.
 
 use jackdaw_edge::{DriverKind, EdgeStats, WorkerStats};
 use jackdaw_http::{Sample, names};

@@ -1,7 +1,7 @@
 //! The log: `tracing` events on standard error, for eyes or for machines.
 //!
-//! Passwords, keys, tokens and message bodies are never logged, at no level. Types that hold one have a
-//! `Debug` without it, and what a peer sent is logged as its kind and size, not its content.
+//! Passwords, keys, tokens and message bodies are never logged, at no level. Types that hold one
+//! have a `Debug` without it, and what a peer sent is logged as its kind and size, not its content.
 
 use std::io::IsTerminal as _;
 

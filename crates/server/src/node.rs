@@ -41,8 +41,8 @@ pub struct Node {
     pub opening: Opening,
 }
 
-/// The socket of `jackdaw user`, held since before the store was opened: two servers on one data directory
-/// meet here, and the second one goes.
+/// The socket of `jackdaw user`, held since before the store was opened: two servers on one data
+/// directory meet here, and the second one goes.
 pub struct AdminSocket {
     pub(crate) listener: UnixListener,
     pub(crate) shutdown: Shutdown,

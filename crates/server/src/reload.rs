@@ -12,7 +12,8 @@ use crate::config::{Applies, Change};
 use crate::logging::Logging;
 use crate::node::Settings;
 
-/// How often certificates are looked at again. A renewal that is forgotten is complained about every day.
+/// How often certificates are looked at again. A renewal that is forgotten is complained about
+/// every day.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(86_400);
 
 /// Reads configuration and certificates, and complains about certificates that clients will refuse.

@@ -150,7 +150,8 @@ mod tests {
     use super::*;
     use crate::certificates;
 
-    /// The report for a configuration, with the directory that changes from run to run called `DATA`.
+    /// The report for a configuration, with the directory that changes from run to run called
+    /// `DATA`.
     fn check(text: &str, facts: Facts, expected: Expect) {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config::parse("test", text).unwrap();

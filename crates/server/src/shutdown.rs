@@ -13,7 +13,8 @@ pub enum Stage {
     Now,
 }
 
-/// The handle by which the node is stopped and by which its parts learn of it. Clones are the same handle.
+/// The handle by which the node is stopped and by which its parts learn of it. Clones are the same
+/// handle.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
     stage: watch::Sender<Stage>,

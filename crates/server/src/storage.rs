@@ -44,8 +44,8 @@ pub enum StorageError {
     Memory,
 }
 
-/// Makes the data directory such that only the server's user can enter it; one that exists keeps its
-/// permissions.
+/// Makes the data directory such that only the server's user can enter it; one that exists keeps
+/// its permissions.
 pub fn make_data_dir(config: &Config) -> Result<(), StorageError> {
     let directory = &config.server.data_dir;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
@@ -97,8 +97,8 @@ fn durability(config: &Config) -> Durability {
     }
 }
 
-/// An engine whose durable commits are timed, from the hand-over to the report that they are done: the time
-/// an acknowledgement waits for.
+/// An engine whose durable commits are timed, from the hand-over to the report that they are done:
+/// the time an acknowledgement waits for.
 struct Measured {
     engine: Arc<dyn Engine>,
     latency: metrics::Histogram,

@@ -99,7 +99,8 @@ async fn until_over(
     }
 }
 
-/// SIGTERM and SIGINT: the first asks for a graceful stop, whose time is limited; the second ends it.
+/// SIGTERM and SIGINT: the first asks for a graceful stop, whose time is limited; the second ends
+/// it.
 fn listen_for_signals(shutdown: &Shutdown, timeout: Duration) -> Result<(), CommandError> {
     let listen = |kind| signal(kind).map_err(failed("cannot listen for signals"));
     let (mut terminate, mut interrupt) =

@@ -1,7 +1,7 @@
 //! `jackdaw.toml`: text in, a typed [`Config`] or errors that name file, line and key out.
 //!
-//! The settings are described once, in `node`, `limits` and `features`; the rest of the module reads
-//! (`document`, `check`) and prints (`reference`) by that description.
+//! The settings are described once, in `node`, `limits` and `features`; the rest of the module
+//! reads (`document`, `check`) and prints (`reference`) by that description.
 
 mod address;
 mod change;

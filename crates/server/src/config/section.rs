@@ -1,8 +1,8 @@
 //! How a section of `jackdaw.toml` is described: once, beside its defaults.
 //!
-//! `section!` turns one description into the typed struct, its `Default`, and the [`Section`] table from
-//! which the checks, `jackdaw config default` and `docs/configuration.md` are made. A key that is not
-//! described cannot exist, and a description cannot go stale.
+//! `section!` turns one description into the typed struct, its `Default`, and the [`Section`] table
+//! from which the checks, `jackdaw config default` and `docs/configuration.md` are made. A key that
+//! is not described cannot exist, and a description cannot go stale.
 
 use super::value::grouped;
 
@@ -105,8 +105,8 @@ impl Section {
 
 /// Describes a section: `key: Type = default => traits;` under doc comments.
 ///
-/// The first argument is the table's name, `[once]` or `[[repeated]]`. A doc comment tells an operator what
-/// the key does and why the default is what it is, for it is printed to operators.
+/// The first argument is the table's name, `[once]` or `[[repeated]]`. A doc comment tells an
+/// operator what the key does and why the default is what it is, for it is printed to operators.
 macro_rules! section {
     ([[$path:literal]] $($rest:tt)+) => { section! { @ $path, true; $($rest)+ } };
     ([$path:literal] $($rest:tt)+) => { section! { @ $path, false; $($rest)+ } };
