@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 pub(crate) mod epoll;
+pub(crate) mod uring;
 
 /// Which driver a worker runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,9 @@ pub(crate) trait Driver {
 
     /// Closes; nothing more is reported for this socket, a send under way is dropped.
     fn close(&mut self, socket: Socket);
+
+    /// The last call: waits, not long, until the kernel has let go of everything.
+    fn finish(&mut self) {}
 }
 
 /// What a driver reports. A slot is what [`Sink::accepted`] returned for the socket.

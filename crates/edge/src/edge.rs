@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use crate::admission::{Gate, House};
 use crate::clock;
-use crate::config::{EdgeConfig, ListenerConfig, TlsMode, cores};
+use crate::config::{DriverChoice, EdgeConfig, ListenerConfig, TlsMode, UringConfig, cores};
 use crate::core::Core;
+use crate::doorbell::Doorbell;
 use crate::driver::epoll::Epoll;
+use crate::driver::uring::Uring;
 use crate::driver::{DriverKind, ListenSocket};
 use crate::engine::Engine;
 use crate::mail::{Letterbox, Mailbox};
@@ -104,6 +106,7 @@ impl Edge {
             reports.push(reported);
         }
         edge.gather(reports)?;
+        edge.report_driver();
         Ok(edge)
     }
 }
@@ -128,16 +131,21 @@ fn bind_all(
 ) -> Result<(Vec<SocketAddr>, Vec<Vec<ListenSocket>>), EdgeError> {
     let mut addresses = Vec::new();
     let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
+    // Every ring has a listening socket of its own.
+    let rings = match config.driver {
+        DriverChoice::Epoll => 1,
+        DriverChoice::Auto | DriverChoice::IoUring => usize::from(config.uring.rings.max(1)),
+    };
     for (index, listener) in config.listeners.iter().enumerate() {
         let failed = |source| EdgeError::Listen {
             name: listener.name.clone(),
             address: listener.address,
             source,
         };
-        let bound = crate::listen::bind(listener.address, workers).map_err(failed)?;
+        let bound = crate::listen::bind(listener.address, workers * rings).map_err(failed)?;
         addresses.push(bound[0].local_addr().map_err(failed)?);
-        for (socket, sockets) in bound.into_iter().zip(&mut sockets) {
-            sockets.push(ListenSocket { listener: index as u16, socket });
+        for (number, socket) in bound.into_iter().enumerate() {
+            sockets[number % workers].push(ListenSocket { listener: index as u16, socket });
         }
     }
     Ok((addresses, sockets))
@@ -174,28 +182,82 @@ impl<M: Send + 'static> Start<M> {
         let gate = Gate::new(self.house, &config.limits, config.workers, clock::now());
         let core = Core::new(worker, mailbox.clone(), gate, config.limits.clone());
         let doorbell = Arc::clone(&mailbox.letterboxes[usize::from(worker)].doorbell);
-        let driver = match Epoll::new(self.listeners, doorbell) {
-            Ok(driver) => driver,
-            Err(source) => {
-                let error = EdgeError::Driver { driver: DriverKind::Epoll, source };
+        let mut listeners = config.listeners;
+        for (listener, address) in listeners.iter_mut().zip(self.addresses) {
+            listener.address = address;
+        }
+        let chosen = match choose(config.driver, &config.uring, self.listeners, doorbell) {
+            Ok(chosen) => chosen,
+            Err(error) => {
                 // Whoever waited for the report may be gone; then nobody needs it.
                 let _ = report.send(Err(error));
                 return;
             }
         };
-        let mut listeners = config.listeners;
-        for (listener, address) in listeners.iter_mut().zip(self.addresses) {
-            listener.address = address;
-        }
         let engine = Engine::new(protocol(mailbox.clone()), core, listeners, config.tls);
-        let _ = report.send(Ok(Report { driver: DriverKind::Epoll, fallback: None }));
+        let (driver, fallback) = (chosen.kind(), chosen.fallback());
+        let _ = report.send(Ok(Report { driver, fallback }));
         drop(report);
-        let ended = crate::worker::run(engine, driver, &self.control, &self.published);
+        let ended = match chosen {
+            Chosen::Uring(driver) => {
+                crate::worker::run(engine, *driver, &self.control, &self.published)
+            }
+            Chosen::Epoll(driver, _) => {
+                crate::worker::run(engine, *driver, &self.control, &self.published)
+            }
+        };
         mailbox.letterboxes[usize::from(worker)].close();
         if let Err(error) = ended {
             tracing::error!(worker, %error, "the worker stopped: its driver failed");
         }
     }
+}
+
+/// The driver of a worker.
+enum Chosen {
+    Uring(Box<Uring>),
+    /// With the reason why it is not io_uring.
+    Epoll(Box<Epoll>, Option<String>),
+}
+
+impl Chosen {
+    fn kind(&self) -> DriverKind {
+        match self {
+            Chosen::Uring(_) => DriverKind::IoUring,
+            Chosen::Epoll(..) => DriverKind::Epoll,
+        }
+    }
+
+    fn fallback(&self) -> Option<String> {
+        match self {
+            Chosen::Uring(_) => None,
+            Chosen::Epoll(_, reason) => reason.clone(),
+        }
+    }
+}
+
+/// Sets up io_uring if it is wanted and can be, epoll otherwise. Containers forbid io_uring by
+/// several errors, old kernels by others: each of them means epoll.
+fn choose(
+    choice: DriverChoice,
+    config: &UringConfig,
+    listeners: Vec<ListenSocket>,
+    doorbell: Arc<Doorbell>,
+) -> Result<Chosen, EdgeError> {
+    let failed = |driver| move |source| EdgeError::Driver { driver, source };
+    let mut fallback = None;
+    if choice != DriverChoice::Epoll {
+        match Uring::new(config, Arc::clone(&doorbell)) {
+            Ok(mut uring) => {
+                uring.listen(listeners).map_err(failed(DriverKind::IoUring))?;
+                return Ok(Chosen::Uring(Box::new(uring)));
+            }
+            Err(error) if choice == DriverChoice::Auto => fallback = Some(error.to_string()),
+            Err(error) => return Err(failed(DriverKind::IoUring)(error)),
+        }
+    }
+    let epoll = Epoll::new(listeners, doorbell).map_err(failed(DriverKind::Epoll))?;
+    Ok(Chosen::Epoll(Box::new(epoll), fallback))
 }
 
 /// A started edge. Dropping it leaves the workers running; [`shutdown`](Self::shutdown) ends them.
@@ -231,6 +293,17 @@ impl<M: Send> RunningEdge<M> {
             }
         }
         Ok(())
+    }
+
+    /// Says once which driver it is and why.
+    fn report_driver(&self) {
+        let driver = self.drivers.first().copied().unwrap_or(DriverKind::Epoll);
+        match &self.fallback {
+            None => tracing::info!(%driver, workers = self.drivers.len(), "edge started"),
+            Some(reason) => {
+                tracing::warn!(%driver, reason, "io_uring cannot be used here");
+            }
+        }
     }
 
     /// The bound address of each listener, in the order of the configuration.

@@ -30,7 +30,7 @@ mod timers;
 mod tls;
 mod worker;
 
-pub use config::{DriverChoice, EdgeConfig, Limits, ListenerConfig, TlsMode};
+pub use config::{DriverChoice, EdgeConfig, Limits, ListenerConfig, TlsMode, UringConfig};
 pub use driver::DriverKind;
 pub use edge::{Edge, EdgeError, RunningEdge};
 pub use io::{Io, WorkerIo};

@@ -62,6 +62,7 @@ pub(crate) fn run<P: Protocol, D: Driver>(
             }
             if over || engine.core.stats.connections == 0 {
                 published.publish(&engine.core.stats);
+                driver.finish();
                 return Ok(());
             }
         }

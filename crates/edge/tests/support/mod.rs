@@ -229,7 +229,7 @@ pub fn config(driver: DriverChoice, workers: u16) -> EdgeConfig {
 }
 
 /// Every driver.
-const DRIVERS: &[DriverChoice] = &[DriverChoice::Epoll];
+const DRIVERS: &[DriverChoice] = &[DriverChoice::Epoll, DriverChoice::IoUring];
 
 /// Runs a test on every driver.
 pub fn on_every_driver(test: impl Fn(DriverChoice)) {

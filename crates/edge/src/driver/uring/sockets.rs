@@ -1,0 +1,142 @@
+//! What is known of each socket of a ring.
+
+use std::mem::ManuallyDrop;
+use std::ops::{Index, IndexMut};
+
+use crate::pages::Pages;
+
+/// Generations are carried in 24 bits of a request's user data.
+const GENERATIONS: u32 = 1 << 24;
+
+/// Whether a request waits for the peer's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Receiving {
+    #[default]
+    No,
+    /// A multishot receive is armed.
+    Yes,
+    /// It was cancelled; its last completion has not come.
+    Stopping,
+    /// Idle: only a poll is armed.
+    Polling,
+}
+
+/// A buffer that the kernel reads from.
+pub(super) struct Unsent {
+    pub(super) buffer: Vec<u8>,
+    pub(super) from: usize,
+}
+
+/// One socket.
+#[derive(Default)]
+pub(super) struct State {
+    /// The engine's slot.
+    pub(super) owner: u32,
+    /// Which socket in this place of the table; completions of earlier ones are ignored.
+    pub(super) generation: u32,
+    pub(super) receiving: Receiving,
+    pub(super) paused: bool,
+    /// The peer has ended or the socket is broken: there is nothing to receive.
+    pub(super) ended: bool,
+    /// Is to be polled rather than received from.
+    pub(super) idle: bool,
+    pub(super) silent_steps: u8,
+    /// Is under way to the kernel. Not dropped with the rest, because the kernel may still read.
+    sending: Option<ManuallyDrop<Unsent>>,
+}
+
+/// The sockets of one ring, by their place in its table.
+pub(super) struct Sockets {
+    states: Pages<State>,
+    slots: u32,
+    used: u32,
+    /// Places of the table that are taken.
+    open: u32,
+    receiving: u32,
+    sending: u32,
+}
+
+impl Sockets {
+    pub(super) fn new(slots: u32) -> Sockets {
+        Sockets { states: Pages::new(), slots, used: 0, open: 0, receiving: 0, sending: 0 }
+    }
+
+    /// Places that are free.
+    pub(super) fn room(&self) -> usize {
+        self.slots.saturating_sub(self.open) as usize
+    }
+
+    /// One more than the highest place ever taken.
+    pub(super) fn used(&self) -> u32 {
+        self.used
+    }
+
+    /// Sockets with a receive armed.
+    pub(super) fn receiving(&self) -> u32 {
+        self.receiving
+    }
+
+    pub(super) fn started_receiving(&mut self) {
+        self.receiving += 1;
+    }
+
+    pub(super) fn stopped_receiving(&mut self) {
+        self.receiving -= 1;
+    }
+
+    /// Whether the kernel still has something of ours.
+    pub(super) fn is_busy(&self) -> bool {
+        self.sending > 0 || self.open > 0
+    }
+
+    /// The kernel put a new socket into a place.
+    pub(super) fn opened(&mut self, slot: u32) {
+        self.states.reach(slot);
+        self.used = self.used.max(slot + 1);
+        self.open += 1;
+    }
+
+    /// Makes completions of the present socket be ignored. Whether a send is under way.
+    pub(super) fn retire(&mut self, slot: u32) -> bool {
+        let state = &mut self.states[slot];
+        let generation = (state.generation + 1) % GENERATIONS;
+        *state = State { generation, sending: state.sending.take(), ..State::default() };
+        state.sending.is_some()
+    }
+
+    /// The kernel emptied a place.
+    pub(super) fn closed(&mut self) {
+        self.open -= 1;
+    }
+
+    pub(super) fn is_current(&self, slot: u32, generation: u32) -> bool {
+        self.states.get(slot).is_some_and(|state| state.generation == generation)
+    }
+
+    pub(super) fn put_sending(&mut self, slot: u32, unsent: Unsent) -> &Unsent {
+        debug_assert!(self.states[slot].sending.is_none(), "one send at a time");
+        self.sending += 1;
+        self.states[slot].sending.insert(ManuallyDrop::new(unsent))
+    }
+
+    /// The send is over: the buffer is ours again.
+    pub(super) fn take_sending(&mut self, slot: u32) -> Option<Unsent> {
+        let unsent = self.states[slot].sending.take()?;
+        self.sending -= 1;
+        Some(ManuallyDrop::into_inner(unsent))
+    }
+}
+
+impl Index<u32> for Sockets {
+    type Output = State;
+
+    fn index(&self, slot: u32) -> &State {
+        &self.states[slot]
+    }
+}
+
+impl IndexMut<u32> for Sockets {
+    fn index_mut(&mut self, slot: u32) -> &mut State {
+        &mut self.states[slot]
+    }
+}
