@@ -2,7 +2,7 @@
 //!
 //! Accepted sockets live in tables of their rings and take no place in the process's descriptor
 //! table. A table holds at most as many as the soft `nofile` limit, so a worker may have several
-//! rings; the first, the hub, polls the others and is the one the worker waits on.
+//! rings; the worker waits on the first, the hub, which polls the bells of the others.
 //!
 //! [`ring`] is one ring with its buffers and the only place that talks to the kernel,
 //! [`sockets`] what is known of each socket, this file what is done when.
@@ -70,9 +70,12 @@ impl Uring {
             rings.push(RingSockets { ring, sockets });
         }
         let (hub, others) = rings.split_first_mut().expect("one at least");
-        hub.ring.watch_doorbell(&*doorbell)?;
+        for other in others.iter_mut() {
+            other.ring.ring_bell()?;
+        }
+        hub.ring.watch_doorbell(Op::Doorbell, 0, &doorbell)?;
         for (index, other) in others.iter().enumerate() {
-            hub.ring.watch_ring(index as u32 + 1, &other.ring)?;
+            hub.ring.watch_doorbell(Op::Ring, index as u32 + 1, &other.ring.bell)?;
         }
         let every = config.idle / IDLE_STEPS;
         let clock = IdleClock { step: 0, every, next: clock::now() + every };
@@ -120,13 +123,13 @@ impl Uring {
             busy |= other.ring.has_completions();
         }
         // Sockets grow idle without anything happening, but they need looking after.
-        let wait = match wait {
-            _ if busy => Some(Duration::ZERO),
-            Some(wait) => Some(wait),
-            None if others.iter().chain([&*hub]).any(|ring| ring.sockets.receiving() > 0) => {
-                Some(self.clock.every)
-            }
-            None => None,
+        let all = || others.iter().chain([&*hub]);
+        let wait = if busy {
+            Some(Duration::ZERO)
+        } else if all().any(|ring| ring.sockets.receiving() > 0) {
+            Some(wait.map_or(self.clock.every, |wait| wait.min(self.clock.every)))
+        } else {
+            wait
         };
         hub.ring.submit_and_wait(wait)?;
         for other in others {
@@ -154,14 +157,15 @@ impl Uring {
             Op::Doorbell => {
                 self.doorbell.silence();
                 if !completion.more {
-                    ring.poll_doorbell(&*self.doorbell);
+                    ring.poll_doorbell(Op::Doorbell, 0, &self.doorbell);
                 }
             }
             Op::Ring => {
-                if !completion.more {
-                    let (hub, others) = self.rings.split_first_mut().expect("one at least");
-                    if let Some(other) = others.get((slot as usize).wrapping_sub(1)) {
-                        hub.ring.poll_ring(slot, &other.ring);
+                let (hub, others) = self.rings.split_first_mut().expect("one at least");
+                if let Some(other) = others.get((slot as usize).wrapping_sub(1)) {
+                    other.ring.bell.silence();
+                    if !completion.more {
+                        hub.ring.poll_doorbell(Op::Ring, slot, &other.ring.bell);
                     }
                 }
             }

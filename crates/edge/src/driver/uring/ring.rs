@@ -9,6 +9,7 @@ use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
 use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use crate::config::UringConfig;
+use crate::doorbell::Doorbell;
 use crate::driver::ListenSocket;
 
 use super::buffers::{Buffers, GROUP};
@@ -111,6 +112,8 @@ pub(super) struct Ring {
     places: Vec<Box<AcceptPlace>>,
     buffers: Buffers,
     slots: u32,
+    /// Rung when there is work, if somebody else waits for it.
+    pub(super) bell: Doorbell,
 }
 
 impl Ring {
@@ -128,7 +131,8 @@ impl Ring {
         ring.submitter().register_files_sparse(slots)?;
         let buffers = config.buffers_per_ring.max(1).checked_next_power_of_two();
         let buffers = Buffers::register(&ring, buffers.ok_or(io::ErrorKind::InvalidInput)?)?;
-        Ok(Ring { ring, listeners: Vec::new(), places: Vec::new(), buffers, slots })
+        let bell = Doorbell::new()?;
+        Ok(Ring { ring, listeners: Vec::new(), places: Vec::new(), buffers, slots, bell })
     }
 
     /// Places in the table of direct descriptors.
@@ -238,27 +242,21 @@ impl Ring {
         unsafe { self.push(&entry) };
     }
 
-    pub(super) fn watch_doorbell(&mut self, doorbell: &impl AsRawFd) -> io::Result<()> {
-        self.poll_doorbell(doorbell);
+    pub(super) fn watch_doorbell(&mut self, op: Op, slot: u32, bell: &Doorbell) -> io::Result<()> {
+        self.poll_doorbell(op, slot, bell);
         self.submit()
     }
 
-    pub(super) fn poll_doorbell(&mut self, doorbell: &impl AsRawFd) {
-        let fd = Fd(doorbell.as_raw_fd());
+    pub(super) fn poll_doorbell(&mut self, op: Op, slot: u32, bell: &Doorbell) {
+        let fd = Fd(bell.as_raw_fd());
         let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
-        self.push_plain(entry, Op::Doorbell, 0, 0);
+        self.push_plain(entry, op, 0, slot);
     }
 
-    /// Lets this ring wake up when another one has something to say.
-    pub(super) fn watch_ring(&mut self, index: u32, other: &Ring) -> io::Result<()> {
-        self.poll_ring(index, other);
-        self.submit()
-    }
-
-    pub(super) fn poll_ring(&mut self, index: u32, other: &Ring) {
-        let fd = Fd(other.ring.as_raw_fd());
-        let entry = opcode::PollAdd::new(fd, libc::POLLIN as u32).multi(true).build();
-        self.push_plain(entry, Op::Ring, 0, index);
+    /// Rings the bell whenever there is work. Polling the ring itself is not enough: Linux 6.18
+    /// does not wake the poll for deferred work.
+    pub(super) fn ring_bell(&mut self) -> io::Result<()> {
+        self.ring.submitter().register_eventfd(self.bell.as_raw_fd())
     }
 
     /// Makes the number of accepts under way for a listener be `wanted`.
