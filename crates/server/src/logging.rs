@@ -14,6 +14,10 @@ use crate::config::{Log, LogFormat, LogLevel};
 /// Goes before the level in the configuration.
 const LEVEL_VARIABLE: &str = "JACKDAW_LOG";
 
+/// Libraries that tell of their daily work at `info`. A level for one of them in the configuration
+/// goes before this.
+const QUIET: &str = "fjall=warn,lsm_tree=warn";
+
 /// The running log.
 pub struct Logging {
     filter: reload::Handle<EnvFilter, Registry>,
@@ -28,7 +32,7 @@ impl Logging {
         let from_environment = level_from(std::env::var(LEVEL_VARIABLE).ok());
         let level_is_fixed = from_environment.is_some();
         let level = from_environment.unwrap_or_else(|| log.level.clone());
-        let (filter, handle) = reload::Layer::new(EnvFilter::new(level.as_str()));
+        let (filter, handle) = reload::Layer::new(filter(&level));
         let terminal = std::io::stderr().is_terminal();
         let json = is_json(log.format, terminal);
         let format = match json {
@@ -58,7 +62,7 @@ impl Logging {
         if self.level_is_fixed {
             return;
         }
-        if let Err(error) = self.filter.reload(EnvFilter::new(level.as_str())) {
+        if let Err(error) = self.filter.reload(filter(level)) {
             tracing::error!(%error, "the log level could not be changed");
         }
     }
@@ -68,6 +72,10 @@ impl Logging {
 fn level_from(variable: Option<String>) -> Option<LogLevel> {
     let text = variable.filter(|text| !text.is_empty())?;
     text.parse().map_err(|error| eprintln!("jackdaw: {LEVEL_VARIABLE} is ignored: {error}")).ok()
+}
+
+fn filter(level: &LogLevel) -> EnvFilter {
+    EnvFilter::new(format!("{QUIET},{}", level.as_str()))
 }
 
 fn is_json(format: LogFormat, terminal: bool) -> bool {
@@ -88,6 +96,13 @@ mod tests {
         assert!(is_json(LogFormat::Auto, false));
         assert!(is_json(LogFormat::Json, true));
         assert!(!is_json(LogFormat::Human, false));
+    }
+
+    #[test]
+    fn libraries_are_quiet_unless_the_level_names_them() {
+        let shown = |level: &str| filter(&level.parse().unwrap()).to_string();
+        assert_eq!(shown("debug"), "lsm_tree=warn,fjall=warn,debug");
+        assert_eq!(shown("info,fjall=trace"), "lsm_tree=warn,fjall=trace,info");
     }
 
     #[test]

@@ -112,10 +112,12 @@ fn listen_for_signals(shutdown: &Shutdown, timeout: Duration) -> Result<(), Comm
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
             };
-            match stop.request() {
-                Stage::Graceful => tracing::info!("{name}: stopping; a second one stops at once"),
-                Stage::Running | Stage::Now => tracing::warn!("{name}: stopping at once"),
+            // Said before it is done, else the end of the log might not have it.
+            match stop.stage() {
+                Stage::Running => tracing::info!("{name}: stopping; a second one stops at once"),
+                Stage::Graceful | Stage::Now => tracing::warn!("{name}: stopping at once"),
             }
+            stop.request();
         }
     });
     let stop = shutdown.clone();
