@@ -10,10 +10,10 @@ use crate::sasl::{
     self, Context, ExpectAnswer, ExpectResponse, Mechanism, NONCE_BYTES, Nonce, SaslFailure, Step,
     Success,
 };
-use crate::xml::{declare, text};
+use crate::xml::declare;
 use bytes::Bytes;
 use jackdaw_stanza::{Stanza, ns};
-use jackdaw_xml::Element;
+use jackdaw_xml::{Element, escape_text};
 use std::sync::Arc;
 
 /// An attempt to authenticate that waits for something.
@@ -262,7 +262,9 @@ fn write_failure(out: &mut Vec<u8>, ns: &str, failure: &SaslFailure) {
     }
     out.extend_from_slice(b"/>");
     if let Some(description) = failure.description() {
-        text(out, "text", description);
+        out.extend_from_slice(b"<text xml:lang='en'>");
+        escape_text(out, description);
+        out.extend_from_slice(b"</text>");
     }
     out.extend_from_slice(b"</failure>");
 }

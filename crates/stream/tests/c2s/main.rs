@@ -3,9 +3,11 @@
 //! Every script runs twice, its bytes whole and one at a time, and must give the same.
 
 mod csi;
+mod hostile;
 mod login;
 mod pair;
 mod resume;
+mod sasl2;
 #[path = "../sasl/client.rs"]
 mod scram;
 mod silence;

@@ -178,7 +178,8 @@ fn a_session_that_nobody_resumes_ends_with_what_is_left() {
 
 #[test]
 fn the_unread_is_given_back_however_the_session_ends() {
-    let ends: [(&str, fn(&mut Pair)); 4] = [
+    type End = fn(&mut Pair);
+    let ends: [(&str, End); 4] = [
         ("closed by the client", |pair| {
             pair.client("</stream:stream>");
         }),
