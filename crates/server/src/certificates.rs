@@ -110,6 +110,15 @@ pub fn load(config: &Config, now: SystemTime) -> Result<Vec<DomainCertificate>, 
     config.domains.iter().map(|domain| load_one(domain, &directory, now)).collect()
 }
 
+/// Loads the certificates the configuration names, and makes none.
+pub fn load_configured(config: &Config) -> Result<Vec<DomainCertificate>, CertificateError> {
+    let named = config.domains.iter().filter_map(|domain| {
+        let (certificate, key) = (domain.certificate.as_ref()?, domain.key.as_ref()?);
+        Some(read(&domain.name, certificate.clone(), key, Origin::Configured))
+    });
+    named.collect()
+}
+
 fn load_one(
     domain: &Domain,
     directory: &Path,

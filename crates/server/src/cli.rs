@@ -12,7 +12,7 @@ Exit codes:
   0  done
   1  it did not work; the last line on standard error says why and what to do
   2  the command line is wrong
-  3  the configuration is wrong
+  3  the configuration is wrong, or a certificate it names
   4  the account does not exist, or exists already";
 
 /// Jackdaw, an XMPP server.
@@ -111,7 +111,9 @@ impl std::fmt::Debug for PasswordArgs {
 pub enum ConfigCommand {
     /// Print a configuration with every key, its default and its reason
     Default,
-    /// Check a configuration and say in which lines it is wrong; `-` reads standard input
+    /// Check a configuration and its certificates, and say in which lines it is wrong
+    ///
+    /// `-` reads standard input.
     Check {
         /// The file [default: the one `serve` would read]
         file: Option<PathBuf>,

@@ -19,8 +19,7 @@ const COMPLAINT_INTERVAL: Duration = Duration::from_secs(86_400);
 /// Reads configuration and certificates, and complains about certificates that clients will refuse.
 pub(crate) fn read(place: &Place, now: SystemTime) -> Result<Settings, CommandError> {
     let config = place.read()?;
-    let certificates = certificates::load(&config, now)
-        .map_err(|error| CommandError::Failed(error.to_string()))?;
+    let certificates = certificates::load(&config, now)?;
     Ok(Settings { config, certificates })
 }
 

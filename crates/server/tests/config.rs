@@ -37,6 +37,18 @@ fn a_named_file_that_is_missing_is_an_error() {
 }
 
 #[test]
+fn a_certificate_that_cannot_be_read_is_found_before_the_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = "[[domains]]\nname = \"a.example\"\ncertificate = \"a.crt\"\nkey = \"a.key\"\n";
+    std::fs::write(directory.path().join("jackdaw.toml"), config).unwrap();
+    for arguments in [&["config", "check"][..], &["serve"]] {
+        let output = jackdaw(arguments, directory.path(), "");
+        assert!(text(&output.stderr).contains("a.crt: reading failed: "), "{output:?}");
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_wrong_command_line_ends_with_code_2() {
     let directory = tempfile::tempdir().unwrap();
     let output = jackdaw(&["sing"], directory.path(), "");

@@ -4,8 +4,10 @@ use std::io::Read as _;
 use std::path::Path;
 
 use super::{CommandError, Place, print};
+use crate::certificates;
 use crate::cli::ConfigCommand;
 use crate::config::{Config, configuration_markdown, default_toml};
+use crate::reload;
 
 pub(super) fn run(command: ConfigCommand, place: &Place) -> Result<(), CommandError> {
     match command {
@@ -16,7 +18,7 @@ pub(super) fn run(command: ConfigCommand, place: &Place) -> Result<(), CommandEr
             let place = Place { file: file.or_else(|| place.file.clone()), data: None };
             let config = place.read()?;
             match place.file() {
-                Some(file) => print(&format!("{}: {}\n", file.display(), summary(&config))),
+                Some(file) => approve(&file.display().to_string(), &config),
                 None => print("no jackdaw.toml here, so every key has its default\n"),
             }
         }
@@ -29,10 +31,16 @@ fn check_stdin() -> Result<(), CommandError> {
         .read_to_string(&mut text)
         .map_err(|error| CommandError::Failed(format!("cannot read standard input: {error}")))?;
     let config = Config::parse("standard input", &text)?;
-    print(&format!("standard input: {}\n", summary(&config)))
+    approve("standard input", &config)
 }
 
-fn summary(config: &Config) -> String {
+/// Checks what the keys alone cannot tell, the certificates, and says that all is fine.
+fn approve(file: &str, config: &Config) -> Result<(), CommandError> {
+    for certificate in certificates::load_configured(config)? {
+        if let Some(complaint) = certificate.complaint(reload::now()) {
+            eprintln!("jackdaw: warning: {complaint}");
+        }
+    }
     let domains: Vec<&str> = config.domains.iter().map(|domain| domain.name.as_str()).collect();
-    format!("fine, for {}", domains.join(", "))
+    print(&format!("{file}: fine, for {}\n", domains.join(", ")))
 }

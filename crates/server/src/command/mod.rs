@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::certificates::CertificateError;
 use crate::cli::{Cli, Command};
 use crate::config::{Config, ConfigError, FILE_DEFAULT};
 
@@ -21,6 +22,9 @@ pub enum CommandError {
     /// The configuration is wrong.
     #[error("{0}")]
     Config(#[from] ConfigError),
+    /// A certificate the configuration names cannot be used.
+    #[error("{0}")]
+    Certificate(#[from] CertificateError),
     /// The account does not exist, or exists already.
     #[error("{0}")]
     Account(String),
@@ -31,7 +35,7 @@ impl CommandError {
     fn exit_code(&self) -> ExitCode {
         match self {
             CommandError::Failed(_) => ExitCode::FAILURE,
-            CommandError::Config(_) => ExitCode::from(3),
+            CommandError::Config(_) | CommandError::Certificate(_) => ExitCode::from(3),
             CommandError::Account(_) => ExitCode::from(4),
         }
     }
