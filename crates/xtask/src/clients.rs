@@ -1,7 +1,7 @@
 //! Third-party clients: installs them below the target folder, hands them to the runner of
 //! the end-to-end tests.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -30,8 +30,12 @@ struct Clients {
 /// A client by name, and how to install it into a folder of its own.
 type Recipe = (&'static str, fn(&Workshop) -> Result<Client>);
 
-const RECIPES: &[Recipe] =
-    &[("slixmpp", slixmpp), ("xmppjs", xmppjs), ("libstrophe", libstrophe), ("mellium", mellium)];
+const RECIPES: &[Recipe] = &[
+    ("slixmpp", slixmpp),
+    ("xmppjs", xmppjs),
+    ("libstrophe", libstrophe),
+    ("go-sendxmpp", go_sendxmpp),
+];
 
 /// Installs the clients named, or all of them, and runs their checks against the release binary.
 pub fn run(workspace: &Workspace, driver: &str, names: &[&str]) -> Result<Tally> {
@@ -111,21 +115,16 @@ fn libstrophe(shop: &Workshop) -> Result<Client> {
     let flags =
         process::output(process::command("pkg-config").args(["--cflags", "--libs", "libstrophe"]))?;
     let mut compiler = process::command("cc");
-    compiler.args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program);
+    compiler
+        .args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O1", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&program);
     compiler.arg(shop.source("main.c")).args(flags.split_whitespace());
     process::run(&mut compiler)?;
     Ok(Client { name: "libstrophe", program, arguments: Vec::new() })
 }
 
-/// Go: a program on mellium.im/xmpp, from the versions in its go.sum.
-fn mellium(shop: &Workshop) -> Result<Client> {
-    let program = shop.built("main");
-    build_go(&shop.sources, &program)?;
-    Ok(Client { name: "mellium", program, arguments: Vec::new() })
-}
-
-fn build_go(sources: &Path, program: &Path) -> Result<()> {
-    let mut go = process::command("go");
-    go.args(["build", "-mod=readonly", "-trimpath", "-o"]).arg(program).arg(".");
-    process::run(go.current_dir(sources).env("CGO_ENABLED", "0"))
+/// Go: go-sendxmpp as Debian packages it, driven by a script.
+fn go_sendxmpp(shop: &Workshop) -> Result<Client> {
+    let arguments = vec![shop.source("main.py")];
+    Ok(Client { name: "go-sendxmpp", program: PathBuf::from("python3"), arguments })
 }

@@ -23,10 +23,10 @@ const TOOLS: &[Tool] = &[
     tool("python3", &["-c", "import venv, ensurepip"], "python3-venv"),
     tool("node", &["--version"], "nodejs"),
     tool("npm", &["--version"], "npm"),
-    tool("go", &["version"], "golang-go"),
+    tool("go-sendxmpp", &["--version"], "go-sendxmpp"),
     tool("gcc", &["--version"], "gcc"),
-    tool("pkg-config", &["--exists", "libstrophe"], "libstrophe-dev"),
     tool("pkg-config", &["--version"], "pkg-config"),
+    tool("pkg-config", &["--exists", "libstrophe"], "libstrophe-dev"),
 ];
 
 /// Installs the Debian packages of the tools that are missing. Does nothing where all are there.

@@ -17,8 +17,7 @@ const UNSAFE_ALLOWED: &[(&str, &str)] = &[
 ];
 
 /// Module names that say nothing, and what to do instead.
-const EMPTY_NAMES: &[&str] =
-    &["common", "helper", "helpers", "manager", "misc", "util", "utils"];
+const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc", "util", "utils"];
 
 /// Library files that are test code all through.
 const TEST_SUITES: &[(&str, &str)] =
