@@ -120,15 +120,17 @@ fn listen_for_signals(shutdown: &Shutdown, timeout: Duration) -> Result<(), Comm
             stop.request();
         }
     });
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        // Whoever asked, a signal or an administrator's command (XEP-0133).
-        stop.reached(Stage::Graceful).await;
-        tokio::time::sleep(timeout).await;
-        tracing::warn!("the graceful stop took too long; stopping at once");
-        stop.request();
-    });
+    tokio::spawn(limit(shutdown.clone(), timeout));
     Ok(())
+}
+
+/// Ends a graceful stop that takes too long, whoever asked for it: a signal or an administrator's
+/// command (XEP-0133).
+async fn limit(shutdown: Shutdown, timeout: Duration) {
+    shutdown.reached(Stage::Graceful).await;
+    tokio::time::sleep(timeout).await;
+    tracing::warn!("the graceful stop took too long; stopping at once");
+    shutdown.request();
 }
 
 /// Opens the HTTP listeners before anything slow, so that `/livez` answers from the beginning.
@@ -187,4 +189,43 @@ fn failed<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> CommandErro
 
 fn failed_plain(error: &impl std::fmt::Display) -> CommandError {
     CommandError::Failed(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_does_not_end_is_left_to_itself_when_its_time_is_over() {
+        let shutdown = Shutdown::default();
+        tokio::spawn(limit(shutdown.clone(), Duration::from_secs(20)));
+        let began = tokio::time::Instant::now();
+        shutdown.request();
+        let ended = until_over(std::future::pending(), &shutdown).await;
+        assert!(matches!(ended, Err(CommandError::Failed(_))));
+        assert_eq!(began.elapsed().as_secs(), 20 + LAST_WORDS.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_request_cuts_the_graceful_stop_short() {
+        let shutdown = Shutdown::default();
+        tokio::spawn(limit(shutdown.clone(), Duration::from_secs(20)));
+        let began = tokio::time::Instant::now();
+        shutdown.request();
+        shutdown.request();
+        assert!(until_over(std::future::pending(), &shutdown).await.is_err());
+        assert_eq!(began.elapsed().as_secs(), LAST_WORDS.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_ends_in_time_has_stopped_well() {
+        let shutdown = Shutdown::default();
+        let waits = shutdown.clone();
+        let node = async move {
+            waits.reached(Stage::Graceful).await;
+            Ok(())
+        };
+        shutdown.request();
+        assert!(until_over(node, &shutdown).await.is_ok());
+    }
 }
