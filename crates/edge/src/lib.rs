@@ -5,10 +5,13 @@
 //! socket and a protocol takes a lock, allocates per message or calls through a pointer. Two
 //! drivers do the system calls, io_uring and epoll; everything above them is the same code.
 //!
-//! *Does not:* know XML or XMPP (that is the protocol's), dial out, or run tokio.
+//! The protocol of client streams is in [`c2s`].
+//!
+//! Does not: dial out, or run tokio.
 
 mod address;
 mod admission;
+pub mod c2s;
 mod clock;
 mod config;
 mod core;

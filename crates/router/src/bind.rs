@@ -4,10 +4,19 @@ use std::sync::Arc;
 
 use jackdaw_ext::{Command, Effects, Lifecycle, stanza_error};
 use jackdaw_jid::{BareJid, FullJid};
-use jackdaw_session::{Address, Availability, Bound, Conflict, Session, SessionId};
+use jackdaw_session::{Account, Address, Availability, Bound, Conflict, Session, SessionId, Slots};
 use jackdaw_stanza::{Delivery, StanzaError};
 
 use crate::Router;
+
+/// Whether an account lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountKind {
+    /// It is in the store.
+    Registered,
+    /// It lasts as long as its session (SASL ANONYMOUS): nothing is loaded for it.
+    Guest,
+}
 
 impl Router {
     /// Binds a resource of an authenticated account for the stream at `address`. Without a
@@ -17,10 +26,11 @@ impl Router {
         account: BareJid,
         resource: Option<String>,
         address: Address,
+        kind: AccountKind,
     ) -> Result<Arc<Session>, StanzaError> {
         let resource = resource.unwrap_or_else(|| self.services.random_id());
         let jid = account.with_resource(&resource).map_err(|_| StanzaError::bad_request())?;
-        let bound = self.bind_under_lock(&account, jid, address).await?;
+        let bound = self.bind_under_lock(&account, jid, address, kind).await?;
         let mut effects = Effects::new();
         if let Some(old) = bound.evicted {
             self.outbox().command(old.address(), Command::Close("conflict"));
@@ -37,9 +47,15 @@ impl Router {
         account: &BareJid,
         jid: FullJid,
         address: Address,
+        kind: AccountKind,
     ) -> Result<Bound, StanzaError> {
         let _changing = self.services.locks.lock(account).await;
-        let loaded = self.services.account(account).await.map_err(|e| stanza_error(&e))?;
+        let loaded = match kind {
+            AccountKind::Guest => Some(Arc::new(Account::new(account.clone(), Slots::default()))),
+            AccountKind::Registered => {
+                self.services.account(account).await.map_err(|error| stanza_error(&error))?
+            }
+        };
         let account = loaded.ok_or_else(StanzaError::not_allowed)?;
         let now = self.services.clock.now().secs();
         let max = self.config.sessions_per_account_max;

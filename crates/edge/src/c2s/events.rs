@@ -1,0 +1,129 @@
+//! Does what a stream's machine says.
+
+use std::sync::Arc;
+
+use jackdaw_router::Taken;
+use jackdaw_session::Session;
+use jackdaw_stanza::{Kind, Stanza};
+use jackdaw_stream::c2s::{Answer, C2s, Event, Request};
+
+use super::{C2sProtocol, Connection, Mail};
+use crate::Io;
+
+impl C2sProtocol {
+    /// Handles events until there is none, or one has to be waited for.
+    pub(super) fn handle_events(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        while let Some(event) = self.events.pop_front() {
+            match event {
+                Event::Stanza { stanza, number } => {
+                    if self.handle_stanza(io, connection, stanza, number) == Taken::Hold {
+                        let rest = std::mem::take(&mut self.events);
+                        connection.held = Some(Box::new(rest));
+                        if let Some(stream) = &mut connection.stream {
+                            stream.pause();
+                        }
+                        return;
+                    }
+                }
+                Event::Settled(settle) => self.shared.router.settled(settle),
+                Event::Request(request) => self.handle_request(io, connection, request),
+                Event::StartTls => io.start_tls(),
+                Event::SmEnabled { .. } => {
+                    if let Some(session) = &connection.session {
+                        session.set_managed();
+                    }
+                }
+                Event::ClientState(state) => {
+                    tracing::debug!(stream = connection.name(), ?state, "client state");
+                }
+                Event::Ended => {
+                    self.end_session(connection);
+                    if connection.is_kept {
+                        io.free();
+                    }
+                }
+                Event::Close => io.close(),
+            }
+        }
+    }
+
+    fn handle_stanza(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        stanza: Stanza,
+        number: Option<u32>,
+    ) -> Taken {
+        let Some(session) = &connection.session else { return Taken::Done };
+        let counts = self.shared.counts(self.worker);
+        match stanza.kind() {
+            Kind::Message => counts.messages_in.add(),
+            Kind::Presence => counts.presences_in.add(),
+            Kind::Iq => counts.iqs_in.add(),
+        }
+        let taken = self.shared.router.accept(session, stanza, number);
+        if let (Taken::Done, Some(number)) = (taken, number) {
+            self.call(io, connection, |stream, cx| stream.accepted(cx, number));
+        }
+        taken
+    }
+
+    /// Calls the machine from within an event; what it says comes behind the events in hand.
+    pub(super) fn call<R>(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        call: impl FnOnce(&mut C2s, &mut jackdaw_stream::c2s::Cx<'_>) -> R,
+    ) -> Option<R> {
+        let now = io.now();
+        let stream = connection.stream.as_mut()?;
+        let mut cx = jackdaw_stream::c2s::Cx {
+            now,
+            out: io.out(),
+            arena: &mut self.arena,
+            events: &mut self.events,
+        };
+        Some(call(stream, &mut cx))
+    }
+
+    pub(super) fn bound(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        session: Arc<Session>,
+    ) {
+        let answer = Answer::Bound { jid: session.jid().clone(), session: session.id().0 };
+        connection.session = Some(session);
+        self.with_stream(io, connection, |stream, cx| stream.answer(cx, answer));
+    }
+
+    /// The session is over: out of the table, and what it did not confirm goes elsewhere.
+    pub(super) fn end_session(&mut self, connection: &mut Connection) {
+        let Some(session) = connection.session.take() else { return };
+        let left = connection.stream.as_mut().map(C2s::take_unacknowledged).unwrap_or_default();
+        self.shared.router.ended(&session, left);
+    }
+
+    fn handle_request(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        request: Request,
+    ) {
+        if let Some(answer) = self.ask(io, connection, request) {
+            match answer {
+                Mail::Answer(answer) => {
+                    self.call(io, connection, |stream, cx| stream.answer(cx, *answer));
+                }
+                Mail::Bound(session) => {
+                    let answer =
+                        Answer::Bound { jid: session.jid().clone(), session: session.id().0 };
+                    connection.session = Some(session);
+                    self.call(io, connection, |stream, cx| stream.answer(cx, answer));
+                }
+                Mail::Deliver(_) | Mail::Command(_) | Mail::Surrender(_) | Mail::Surrendered(_) => {
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What streams are told from outside.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jackdaw_ext::Command;
+use jackdaw_session::{Address, Session};
+use jackdaw_stanza::Delivery;
+use jackdaw_stream::c2s::{Answer, Detached, Resume, ResumeFailed};
+
+use super::{C2sProtocol, Connection, stream_error};
+use crate::{ConnectionId, Io, WorkerIo};
+
+/// Mail for a client stream.
+pub enum Mail {
+    /// A stanza for its client.
+    Deliver(Delivery),
+    /// An order of the router.
+    Command(Command),
+    /// The answer to a request of its machine.
+    Answer(Box<Answer>),
+    /// The resource is bound.
+    Bound(Arc<Session>),
+    /// Give the session to the stream that resumes it.
+    Surrender(Box<Surrender>),
+    /// The session, for the stream that asked for it.
+    Surrendered(Box<(Arc<Session>, Result<Box<Detached>, ResumeFailed>)>),
+}
+
+/// Who wants a session, and by what right.
+pub struct Surrender {
+    /// The stream that resumes.
+    pub to: ConnectionId,
+    /// What its client said.
+    pub resume: Resume,
+}
+
+pub(super) fn address(id: ConnectionId) -> Address {
+    Address { worker: id.worker, slot: id.slot, generation: id.generation }
+}
+
+pub(super) fn connection_id(address: Address) -> ConnectionId {
+    ConnectionId { worker: address.worker, slot: address.slot, generation: address.generation }
+}
+
+impl C2sProtocol {
+    pub(super) fn handle_mail(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        mail: Mail,
+    ) {
+        match mail {
+            Mail::Deliver(delivery) => self.deliver(io, connection, delivery),
+            Mail::Command(command) => self.command(io, connection, command),
+            Mail::Answer(answer) => {
+                self.with_stream(io, connection, |stream, cx| stream.answer(cx, *answer));
+                io.resume_reading();
+            }
+            Mail::Bound(session) => {
+                self.bound(io, connection, session);
+                io.resume_reading();
+            }
+            Mail::Surrender(surrender) => self.surrender(io, connection, &surrender),
+            Mail::Surrendered(surrendered) => {
+                let (session, outcome) = *surrendered;
+                self.surrendered(io, connection, session, outcome);
+            }
+        }
+    }
+
+    fn deliver(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, delivery: Delivery) {
+        let here = address(io.id());
+        let sent = self
+            .with_stream(io, connection, |stream, cx| stream.send(cx, delivery).map_err(Box::new));
+        if let Some(Err(delivery)) = sent {
+            self.shared.router.undelivered(here, *delivery);
+            self.send_local(io);
+        }
+    }
+
+    fn command(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, command: Command) {
+        match command {
+            Command::Accepted(number) => {
+                self.with_stream(io, connection, |stream, cx| stream.accepted(cx, number));
+                // The window may have been full.
+                io.resume_reading();
+            }
+            Command::Release => {
+                let held = connection.held.take();
+                self.events.extend(held.into_iter().flat_map(|held| *held));
+                self.with_stream(io, connection, |stream, cx| stream.resume(cx));
+                if !connection.is_holding() {
+                    io.resume_reading();
+                }
+            }
+            Command::Close(condition) => {
+                let error = stream_error(condition);
+                self.with_stream(io, connection, |stream, cx| stream.close(cx, Some(error)));
+            }
+        }
+    }
+
+    /// Another stream resumes this one's session (XEP-0198 §5).
+    fn surrender(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        surrender: &Surrender,
+    ) {
+        let Some(session) = connection.session.clone() else {
+            return self.answer_elsewhere(io, surrender.to, not_found());
+        };
+        let outcome =
+            self.with_stream(io, connection, |stream, cx| stream.detach(cx, &surrender.resume));
+        let outcome = outcome.unwrap_or(Err(ResumeFailed::NotFound { h: None }));
+        if outcome.is_ok() {
+            // From here on mail goes there, and what is under way is sent after it.
+            session.set_address(address(surrender.to));
+            self.remember_move(io.now(), io.id(), surrender.to);
+            connection.session = None;
+            if connection.is_kept {
+                io.free();
+            }
+        }
+        let mail = Mail::Surrendered(Box::new((session, outcome)));
+        if let Err(mail) = io.send(surrender.to, mail) {
+            self.shared.outbox.overflow(surrender.to, mail, &self.shared.router);
+        }
+    }
+
+    fn surrendered(
+        &mut self,
+        io: &mut Io<'_, Mail>,
+        connection: &mut Connection,
+        session: Arc<Session>,
+        outcome: Result<Box<Detached>, ResumeFailed>,
+    ) {
+        let answer = match outcome {
+            Ok(detached) => {
+                connection.session = Some(session);
+                Answer::Resumed(detached)
+            }
+            Err(failed) => Answer::ResumeFailed(failed),
+        };
+        self.with_stream(io, connection, |stream, cx| stream.answer(cx, answer));
+        io.resume_reading();
+    }
+
+    pub(super) fn answer_elsewhere(
+        &mut self,
+        io: &mut WorkerIo<'_, Mail>,
+        to: ConnectionId,
+        answer: Answer,
+    ) {
+        if let Err(mail) = io.send(to, Mail::Answer(Box::new(answer))) {
+            self.shared.outbox.overflow(to, mail, &self.shared.router);
+        }
+    }
+
+    fn remember_move(&mut self, now: Instant, from: ConnectionId, to: ConnectionId) {
+        self.forget_moved(now);
+        self.moved.insert(from, to);
+        self.moved_at.push_back((now, from));
+    }
+
+    /// Mail for a stream that is gone: after it if it moved, else to whom it concerns.
+    pub(super) fn mail_for_nobody(
+        &mut self,
+        io: &mut WorkerIo<'_, Mail>,
+        to: ConnectionId,
+        mail: Mail,
+    ) {
+        if let Some(moved) = self.moved.get(&to).copied() {
+            if let Err(mail) = io.send(moved, mail) {
+                self.shared.outbox.overflow(moved, mail, &self.shared.router);
+            }
+            return;
+        }
+        let router = &self.shared.router;
+        match mail {
+            Mail::Deliver(delivery) => router.undelivered(address(to), delivery),
+            Mail::Surrender(surrender) => {
+                self.answer_elsewhere(io, surrender.to, not_found());
+            }
+            // The stream that bound, or resumed, is gone before it heard of it: so is the session.
+            Mail::Bound(session) => router.ended(&session, Vec::new()),
+            Mail::Surrendered(surrendered) => {
+                let (session, outcome) = *surrendered;
+                if let Ok(detached) = outcome {
+                    router.ended(&session, detached.into_unacknowledged());
+                }
+            }
+            Mail::Command(_) | Mail::Answer(_) => {}
+        }
+    }
+}
+
+fn not_found() -> Answer {
+    Answer::ResumeFailed(ResumeFailed::NotFound { h: None })
+}

@@ -1,0 +1,120 @@
+//! The router's way to the streams.
+//!
+//! On a worker's own thread, mail for its own streams goes into a queue of the thread, which the
+//! worker empties after each call: no lock, no wake-up. Everything else goes through the edge's
+//! mailbox, which is bounded: deliveries come back to the router when it is full. Commands and
+//! answers must not be lost; they wait in an overflow list per worker, which holds at most one
+//! entry per stanza or request in hand.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use jackdaw_ext::{Command, Outbox};
+use jackdaw_router::Router;
+use jackdaw_session::Address;
+use jackdaw_stanza::Delivery;
+use parking_lot::Mutex;
+
+use super::Mail;
+use super::mail::connection_id;
+use crate::{ConnectionId, Mailbox};
+
+/// No worker: any other thread.
+const NOT_A_WORKER: u16 = u16::MAX;
+
+thread_local! {
+    static WORKER: Cell<u16> = const { Cell::new(NOT_A_WORKER) };
+    static LOCAL: RefCell<VecDeque<(ConnectionId, Mail)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// This thread is that worker from now on.
+pub(super) fn enter_worker(worker: u16) {
+    WORKER.set(worker);
+}
+
+/// The next mail of this worker for one of its own streams.
+pub(super) fn take_local() -> Option<(ConnectionId, Mail)> {
+    LOCAL.with_borrow_mut(VecDeque::pop_front)
+}
+
+/// [`Outbox`] over the edge's mailbox.
+#[derive(Default)]
+pub struct StreamOutbox {
+    mailbox: OnceLock<Mailbox<Mail>>,
+    overflow: Mutex<VecDeque<(ConnectionId, Mail)>>,
+    /// Entries in the list; workers look no further while it is zero.
+    overflowing: AtomicUsize,
+}
+
+impl StreamOutbox {
+    /// An outbox that has no edge yet.
+    pub fn new() -> Arc<StreamOutbox> {
+        Arc::default()
+    }
+
+    /// The edge stands. The first call counts.
+    pub fn connect(&self, mailbox: &Mailbox<Mail>) {
+        self.mailbox.get_or_init(|| mailbox.clone());
+    }
+
+    pub(super) fn send(&self, to: ConnectionId, mail: Mail) -> Result<(), Mail> {
+        if to.worker == WORKER.get() {
+            LOCAL.with_borrow_mut(|local| local.push_back((to, mail)));
+            return Ok(());
+        }
+        match self.mailbox.get() {
+            Some(mailbox) => mailbox.send(to, mail),
+            None => Err(mail),
+        }
+    }
+
+    /// Sends what must arrive.
+    pub(super) fn send_surely(&self, to: ConnectionId, mail: Mail) {
+        if let Err(mail) = self.send(to, mail) {
+            self.keep(to, mail);
+        }
+    }
+
+    fn keep(&self, to: ConnectionId, mail: Mail) {
+        self.overflow.lock().push_back((to, mail));
+        self.overflowing.fetch_add(1, Ordering::Release);
+    }
+
+    /// A queue was full: a delivery goes back to the router, which refuses or stores it; the rest
+    /// waits.
+    pub(super) fn overflow(&self, to: ConnectionId, mail: Mail, router: &Arc<Router>) {
+        match mail {
+            Mail::Deliver(delivery) => router.undelivered(super::mail::address(to), delivery),
+            mail => self.keep(to, mail),
+        }
+    }
+
+    /// What waits for this worker.
+    pub(super) fn take_overflow(&self, worker: u16) -> Vec<(ConnectionId, Mail)> {
+        if self.overflowing.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let mut overflow = self.overflow.lock();
+        let (own, others) =
+            std::mem::take(&mut *overflow).into_iter().partition(|(to, _)| to.worker == worker);
+        *overflow = others;
+        self.overflowing.store(overflow.len(), Ordering::Release);
+        let own: VecDeque<_> = own;
+        own.into()
+    }
+}
+
+impl Outbox for StreamOutbox {
+    fn deliver(&self, to: Address, delivery: Delivery) -> Result<(), Box<Delivery>> {
+        match self.send(connection_id(to), Mail::Deliver(delivery)) {
+            Err(Mail::Deliver(delivery)) => Err(Box::new(delivery)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn command(&self, to: Address, command: Command) {
+        self.send_surely(connection_id(to), Mail::Command(command));
+    }
+}
