@@ -29,6 +29,10 @@ pub trait Presence: Send + Sync {
     /// exist: to ask for a subscription or to probe is answered as if it did.
     fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()>;
 
+    /// The account is about to be deleted: ends its subscriptions, so that whoever gets its name
+    /// later does not inherit what its contacts granted.
+    fn part(&self, ctx: Ctx, account: BareJid) -> Pending<()>;
+
     /// A session ended without saying `unavailable`: say it for it (RFC 6121 §4.5.2).
     fn session_ended(&self, ctx: Ctx, session: Arc<Session>) -> Pending<()>;
 }

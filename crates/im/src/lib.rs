@@ -107,6 +107,15 @@ impl Im {
 }
 
 impl Presence for Im {
+    fn part(&self, ctx: Ctx, account: BareJid) -> Pending<()> {
+        let im = self.clone();
+        Box::pin(async move {
+            if let Err(error) = Im::part(&im, &ctx, &account).await {
+                tracing::error!(%error, "the subscriptions of a deleted account stay");
+            }
+        })
+    }
+
     fn broadcast(&self, ctx: Ctx, stanza: Stanza) -> Pending<()> {
         let Im { rosters, hides } = self.clone();
         Box::pin(async move { broadcast::broadcast(&rosters, hides, &ctx, stanza).await })

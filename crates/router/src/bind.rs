@@ -6,6 +6,7 @@ use jackdaw_ext::{Command, Effects, Lifecycle, stanza_error};
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_session::{Account, Address, Availability, Bound, Conflict, Session, SessionId, Slots};
 use jackdaw_stanza::{Delivery, StanzaError};
+use jackdaw_store::{Batch, StoreError};
 
 use crate::Router;
 
@@ -65,6 +66,24 @@ impl Router {
                 Conflict::TooMany => StanzaError::resource_constraint(),
             },
         )
+    }
+
+    /// Erases what is stored for an account besides its credentials, and ends its sessions. Doing
+    /// it twice does no harm.
+    pub async fn erase_account(self: &Arc<Self>, account: &BareJid) -> Result<(), StoreError> {
+        let ctx = self.ctx(None, account.clone());
+        self.presence.part(ctx.clone(), account.clone()).await;
+        Arc::clone(self).drain(ctx.take_effects()).await;
+        for erase in self.registry.erasers() {
+            erase(Arc::clone(&self.services), account.clone()).await?;
+        }
+        let mut batch = Batch::new();
+        batch.clear(crate::spool::SPOOL, account);
+        self.services.stores.commit(batch).await?;
+        for session in self.services.sessions.of(account.as_str()) {
+            self.outbox().command(session.address(), Command::Close("not-authorized"));
+        }
+        Ok(())
     }
 
     /// The session with this id, if it belongs to the account: what `<resume/>` names.

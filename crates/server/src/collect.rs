@@ -1,6 +1,7 @@
 //! From what the parts count in their own structs to the names of the metrics. Called at each
 //! scrape.
 
+use jackdaw_edge::c2s::WorkerCounts;
 use jackdaw_edge::{DriverKind, EdgeStats, WorkerStats};
 use jackdaw_http::{Sample, names};
 use jackdaw_router::{Count, Stats};
@@ -59,6 +60,18 @@ pub fn router(sample: &mut Sample<'_>, stats: &Stats) {
     sample.counter(names::ENDED, &[("reason", "dropped")], stats.get(Count::Dropped));
     for (condition, count) in stats.errors().filter(|(_, count)| *count > 0) {
         sample.counter(names::ERRORS, &[("condition", condition.name())], count);
+    }
+}
+
+/// What the workers count of client streams.
+pub fn streams(sample: &mut Sample<'_>, workers: &[WorkerCounts]) {
+    let sum = |of: fn(&WorkerCounts) -> u64| workers.iter().map(of).sum::<u64>();
+    for (kind, count) in [
+        ("message", sum(|worker| worker.messages_in.get())),
+        ("presence", sum(|worker| worker.presences_in.get())),
+        ("iq", sum(|worker| worker.iqs_in.get())),
+    ] {
+        sample.counter(names::STANZAS, &[("kind", kind), ("direction", "received")], count);
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Connection {
     /// The timer as the engine has it.
     pub(super) timer: Option<Instant>,
     /// Events behind a stanza whose answer is awaited; at most what one buffer held.
-    pub(super) held: Option<Box<VecDeque<Event>>>,
+    pub(super) held: Option<VecDeque<Event>>,
     /// The socket is gone, the session waits to be resumed.
     pub(super) is_kept: bool,
     pub(super) peer: IpAddr,

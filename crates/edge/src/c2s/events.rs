@@ -18,7 +18,7 @@ impl C2sProtocol {
                 Event::Stanza { stanza, number } => {
                     if self.handle_stanza(io, connection, stanza, number) == Taken::Hold {
                         let rest = std::mem::take(&mut self.events);
-                        connection.held = Some(Box::new(rest));
+                        connection.held = Some(rest);
                         if let Some(stream) = &mut connection.stream {
                             stream.pause();
                         }

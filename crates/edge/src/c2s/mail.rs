@@ -12,6 +12,7 @@ use super::{C2sProtocol, Connection, stream_error};
 use crate::{ConnectionId, Io, WorkerIo};
 
 /// Mail for a client stream.
+#[expect(clippy::large_enum_variant, reason = "a box per delivery is an allocation per message")]
 pub enum Mail {
     /// A stanza for its client.
     Deliver(Delivery),
@@ -24,7 +25,7 @@ pub enum Mail {
     /// Give the session to the stream that resumes it.
     Surrender(Box<Surrender>),
     /// The session, for the stream that asked for it.
-    Surrendered(Box<(Arc<Session>, Result<Box<Detached>, ResumeFailed>)>),
+    Surrendered(Box<Surrendered>),
 }
 
 /// Who wants a session, and by what right.
@@ -33,6 +34,14 @@ pub struct Surrender {
     pub to: ConnectionId,
     /// What its client said.
     pub resume: Resume,
+}
+
+/// A session that is handed over, or why not.
+pub struct Surrendered {
+    /// Which.
+    pub session: Arc<Session>,
+    /// Its state.
+    pub outcome: Result<Box<Detached>, ResumeFailed>,
 }
 
 pub(super) fn address(id: ConnectionId) -> Address {
@@ -63,7 +72,7 @@ impl C2sProtocol {
             }
             Mail::Surrender(surrender) => self.surrender(io, connection, &surrender),
             Mail::Surrendered(surrendered) => {
-                let (session, outcome) = *surrendered;
+                let Surrendered { session, outcome } = *surrendered;
                 self.surrendered(io, connection, session, outcome);
             }
         }
@@ -88,7 +97,7 @@ impl C2sProtocol {
             }
             Command::Release => {
                 let held = connection.held.take();
-                self.events.extend(held.into_iter().flat_map(|held| *held));
+                self.events.extend(held.into_iter().flatten());
                 self.with_stream(io, connection, |stream, cx| stream.resume(cx));
                 if !connection.is_holding() {
                     io.resume_reading();
@@ -123,7 +132,7 @@ impl C2sProtocol {
                 io.free();
             }
         }
-        let mail = Mail::Surrendered(Box::new((session, outcome)));
+        let mail = Mail::Surrendered(Box::new(Surrendered { session, outcome }));
         if let Err(mail) = io.send(surrender.to, mail) {
             self.shared.outbox.overflow(surrender.to, mail, &self.shared.router);
         }
@@ -186,7 +195,7 @@ impl C2sProtocol {
             // The stream that bound, or resumed, is gone before it heard of it: so is the session.
             Mail::Bound(session) => router.ended(&session, Vec::new()),
             Mail::Surrendered(surrendered) => {
-                let (session, outcome) = *surrendered;
+                let Surrendered { session, outcome } = *surrendered;
                 if let Ok(detached) = outcome {
                     router.ended(&session, detached.into_unacknowledged());
                 }

@@ -28,6 +28,7 @@ pub use mail::Mail;
 pub use outbox::StreamOutbox;
 pub use pool::PasswordPool;
 pub use shared::{C2sShared, ListenerKind, Registrar, WorkerCounts};
+pub use tokens::TOKENS;
 
 use crate::{CloseReason, ConnectionId, Fate, Io, Peer, Protocol, TlsInfo, WorkerIo};
 

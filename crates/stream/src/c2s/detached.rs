@@ -1,7 +1,9 @@
 //! A session between two streams.
 
+use super::outgoing::Outgoing;
 use super::session::Session;
 use jackdaw_jid::FullJid;
+use jackdaw_stanza::Delivery;
 
 /// The state of a session that was taken from its old stream and goes on in another one: JID,
 /// resumption id, counters, and what the client has not acknowledged (XEP-0198 §5).
@@ -16,6 +18,12 @@ impl Detached {
     /// Whose session it is.
     pub fn jid(&self) -> &FullJid {
         &self.0.jid
+    }
+
+    /// What the client has not confirmed, in order: for another resource, or the offline store,
+    /// where the stream that asked for the session is gone.
+    pub fn into_unacknowledged(self) -> Vec<Delivery> {
+        self.0.into_unacknowledged().into_iter().filter_map(Outgoing::into_delivery).collect()
     }
 
     /// The number of the session.

@@ -1,0 +1,71 @@
+//! Extensions and router.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use jackdaw_edge::c2s::{StreamOutbox, TOKENS};
+use jackdaw_ext::{Accounts, Deps, Hosts, Locks, Outbox, Registry, Services};
+use jackdaw_im::Im;
+use jackdaw_jid::BareJid;
+use jackdaw_router::{Router, RouterConfig};
+use jackdaw_session::{ConflictPolicy, Sessions};
+use jackdaw_store::{Batch, StoreError, Stores};
+use tokio::runtime::Handle;
+
+use super::platform::{Runtime, SystemClock, SystemRandom};
+use crate::config::{Ack, Config, ResourceConflict};
+
+/// Builds the services, registers every extension, and puts the router on top.
+pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>) -> Arc<Router> {
+    let hosts = Hosts::new(config.domains.iter().map(|domain| domain.name.jid().clone()).collect());
+    let deps = Deps {
+        stores: stores.clone(),
+        hosts: hosts.clone(),
+        configs: super::settings::extensions(config),
+    };
+    let mut registry = Registry::default();
+    jackdaw_im::register(&mut registry, &deps);
+    registry.order(&[], &[]);
+    registry.account_deleted(forget_tokens);
+    let im = Im::new(&deps, |_, _| false);
+    let services = services(stores, hosts, outbox);
+    let router_config = RouterConfig {
+        conflict: match config.sessions.resource_conflict {
+            ResourceConflict::Replace | ResourceConflict::Rename => ConflictPolicy::CloseOld,
+            ResourceConflict::Refuse => ConflictPolicy::RefuseNew,
+        },
+        sessions_per_account_max: config.limits.resources_per_account_max as usize,
+        offline_messages_max: config.limits.offline_messages_max as usize,
+        spool_linger: Duration::from_millis(20),
+        is_durable: config.storage.ack == Ack::Durable,
+    };
+    Router::new(services, registry, Arc::new(im), router_config)
+}
+
+/// Tokens are the edge's, which registers nothing.
+async fn forget_tokens(services: Arc<Services>, account: BareJid) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    batch.clear(TOKENS, &account);
+    services.stores.commit(batch).await
+}
+
+fn services(stores: Stores, hosts: Hosts, outbox: &Arc<StreamOutbox>) -> Arc<Services> {
+    let outbox: Arc<dyn Outbox> = Arc::clone(outbox) as Arc<dyn Outbox>;
+    let clock = Arc::new(SystemClock);
+    // Ids of sessions rise across restarts: they begin at the time, in microseconds.
+    let first_session = jackdaw_ext::Clock::now(&*clock).0.saturating_mul(1000);
+    Arc::new(Services {
+        sessions: Sessions::new(first_session),
+        accounts: Accounts::new(stores.clone()),
+        stores,
+        hosts,
+        locks: Locks::default(),
+        clock,
+        random: Arc::new(SystemRandom),
+        spawn: Arc::new(Runtime(Handle::current())),
+        outbox: OnceLock::from(outbox),
+        host_disco: OnceLock::new(),
+        account_disco: OnceLock::new(),
+        loaders: OnceLock::new(),
+    })
+}
