@@ -212,7 +212,8 @@ impl C2s {
         }
     }
 
-    /// The attempt failed, in the profile of this namespace. The client may try again, but not for ever (RFC 6120 §6.4.5).
+    /// The attempt failed, in the profile of this namespace. The client may try again, but not for
+    /// ever (RFC 6120 §6.4.5).
     pub(super) fn refuse(
         &mut self,
         cx: &mut Cx<'_>,

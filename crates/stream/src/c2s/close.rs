@@ -5,7 +5,7 @@ use super::outgoing::Outgoing;
 use super::session::Session;
 use super::state::State;
 use super::timer::Timer;
-use super::{C2s, Cx};
+use super::{ACK_DELAY_MAX, C2s, Cx};
 use crate::{StreamCondition, StreamError};
 use jackdaw_stanza::Delivery;
 use std::time::{Duration, Instant};
@@ -44,8 +44,29 @@ impl C2s {
         }
     }
 
-    /// The client closed its stream, and with it its session (XEP-0198 §7).
+    /// The client closed its stream, and with it its session (XEP-0198 §7). What it sent last it
+    /// may still learn to be accepted; else it would send it again next time.
     pub(super) fn handle_stream_close(&mut self, cx: &mut Cx<'_>) {
+        match std::mem::replace(&mut self.state, State::Taken) {
+            State::Established(session)
+                if session.sm.as_ref().is_some_and(|sm| !sm.inbound.is_caught_up()) =>
+            {
+                self.timers.stop_all();
+                self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
+                self.state = State::Leaving(Box::new(session));
+            }
+            state => {
+                self.state = state;
+                self.leave(cx);
+            }
+        }
+    }
+
+    /// The last acknowledgement, if there is something to tell, and the end.
+    pub(super) fn leave(&mut self, cx: &mut Cx<'_>) {
+        if self.state.sm_mut().is_some_and(|sm| !sm.inbound.is_told()) {
+            self.acknowledge(cx);
+        }
         self.close(cx, None);
     }
 
@@ -80,7 +101,7 @@ impl C2s {
     pub(super) fn end(&mut self, cx: &mut Cx<'_>) {
         let session = match std::mem::replace(&mut self.state, State::Taken) {
             State::Established(session) => Some(session),
-            State::Detached(session) => Some(*session),
+            State::Detached(session) | State::Leaving(session) => Some(*session),
             State::CatchingUp(resumed) => Some(resumed.session),
             State::Closed(left) => return self.over(left),
             _ => None,
@@ -108,6 +129,7 @@ impl C2s {
         }
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Established(session) => self.over(session.into_unacknowledged()),
+            State::Leaving(session) => self.over(session.into_unacknowledged()),
             State::Closed(left) => self.over(left),
             _ => self.over(Vec::new()),
         }

@@ -133,7 +133,7 @@ impl C2s {
             return write_failed(cx.out, Condition::UnexpectedRequest, None);
         };
         if sm.inbound.ask() {
-            write_acknowledgement(cx.out, sm.inbound.handled());
+            self.acknowledge(cx);
         } else if !self.timers.is_set(Timer::Answer) {
             self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
         }
@@ -169,21 +169,23 @@ impl C2s {
     /// Stanza `number` is durably accepted (promise P1). They may be accepted in any order; `h`
     /// tells the client up to where there is no gap.
     pub fn accepted(&mut self, cx: &mut Cx<'_>, number: u32) {
-        let Some(sm) = self.state.session_mut().and_then(|session| session.sm.as_mut()) else {
-            return;
-        };
+        let Some(sm) = self.state.sm_mut() else { return };
         let is_due = sm.inbound.accept(number);
-        let (h, owes, is_caught_up) =
-            (sm.inbound.handled(), sm.inbound.owes_answer(), sm.inbound.is_caught_up());
+        let is_caught_up = sm.inbound.is_caught_up();
         match &self.state {
-            State::Established(_) if is_due => {
-                write_acknowledgement(cx.out, h);
-                if !owes {
-                    self.timers.stop(Timer::Answer);
-                }
-            }
+            State::Established(_) if is_due => self.acknowledge(cx),
             State::CatchingUp(_) if is_caught_up => self.stop_catching_up(cx),
+            State::Leaving(_) if is_caught_up => self.leave(cx),
             _ => {}
+        }
+    }
+
+    /// Tells the client how many of its stanzas are accepted.
+    pub(super) fn acknowledge(&mut self, cx: &mut Cx<'_>) {
+        let Some(sm) = self.state.sm_mut() else { return };
+        write_acknowledgement(cx.out, sm.inbound.tell());
+        if !sm.inbound.owes_answer() {
+            self.timers.stop(Timer::Answer);
         }
     }
 
@@ -199,9 +201,10 @@ impl C2s {
         match &mut self.state {
             State::Established(Session { sm: Some(sm), .. }) => {
                 sm.inbound.answer_now();
-                write_acknowledgement(cx.out, sm.inbound.handled());
+                self.acknowledge(cx);
             }
             State::CatchingUp(_) => self.stop_catching_up(cx),
+            State::Leaving(_) => self.leave(cx),
             _ => {}
         }
     }

@@ -8,6 +8,7 @@
 //! ExpectBind  ─> Binding ───────> Established                       (RFC 6120 §7)
 //!             ─> Resuming ─> CatchingUp ─> Established              (XEP-0198 §5)
 //! Established ─> Detached ─> taken by another stream, or Closed
+//!             ─> Leaving ─> Closed
 //! ```
 //!
 //! Waiting for an outside fact is a state that has emitted an [`Event::Request`].
@@ -201,6 +202,7 @@ impl C2s {
             | State::Resuming(_)
             | State::CatchingUp(_)
             | State::Established(_)
+            | State::Leaving(_)
             | State::Detached(_)
             | State::Closed(_)
             | State::Taken) => state,

@@ -106,7 +106,7 @@ impl C2s {
         self.timers.stop(Timer::Answer);
         if let Some(sm) = &mut session.sm {
             sm.inbound.rewind();
-            let (id, h) = (sm.id, sm.inbound.handled());
+            let (id, h) = (sm.id, sm.inbound.tell());
             match &completion {
                 Some(completion) => {
                     let jid = session.jid.as_str();

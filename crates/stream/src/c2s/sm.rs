@@ -43,6 +43,8 @@ pub(super) struct Inbound {
     /// Bit n: stanza `handled + 1 + n` is accepted, out of turn.
     early: u128,
     owed: Owed,
+    /// The `h` the client was told last.
+    told: u32,
 }
 
 /// What the client is to be told.
@@ -122,9 +124,20 @@ impl Inbound {
         matches!(self.owed, Owed::Answer { .. })
     }
 
-    /// The value of `h`: the highest number up to which every stanza is accepted.
+    /// The highest number up to which every stanza is accepted.
     pub fn handled(&self) -> u32 {
         self.handled
+    }
+
+    /// The value of `h`, for the client.
+    pub fn tell(&mut self) -> u32 {
+        self.told = self.handled;
+        self.handled
+    }
+
+    /// Whether the client knows of everything it sent that it is accepted.
+    pub fn is_told(&self) -> bool {
+        self.told == self.received
     }
 
     /// How many stanzas are received and not known to be accepted in turn.
@@ -145,7 +158,8 @@ impl Inbound {
     /// The session goes on elsewhere, and the client was told `h`: it sends again what follows, by
     /// the same numbers (§5).
     pub fn rewind(&mut self) {
-        *self = Inbound { received: self.handled, handled: self.handled, ..Inbound::default() };
+        let handled = self.handled;
+        *self = Inbound { received: handled, handled, told: handled, ..Inbound::default() };
     }
 }
 
@@ -266,7 +280,7 @@ pub(super) enum Acknowledged {
 impl Sm {
     /// Both counters so far on, to test how they wrap.
     pub fn at(id: SmId, received: u32, sent: u32) -> Sm {
-        let inbound = Inbound { received, handled: received, ..Inbound::default() };
+        let inbound = Inbound { received, handled: received, told: received, ..Inbound::default() };
         let outbound = Outbound { acknowledged: sent, asked_at: sent, ..Outbound::default() };
         Sm { id, resume_secs: 600, inbound, outbound }
     }

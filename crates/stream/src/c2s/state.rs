@@ -7,6 +7,7 @@ use super::outgoing::Outgoing;
 use super::resume::CatchingUp;
 use super::sasl2::Completion;
 use super::session::Session;
+use super::sm::Sm;
 use crate::sasl::{ExpectAnswer, ExpectResponse};
 
 /// Where the stream is. Each state holds what is valid in it, and its handler consumes it.
@@ -38,6 +39,8 @@ pub(super) enum State {
     CatchingUp(Box<CatchingUp>),
     /// Stanzas flow.
     Established(Session),
+    /// The client closed its stream, and what it sent last is still being accepted.
+    Leaving(Box<Session>),
     /// The socket is gone, the session waits to be resumed.
     Detached(Box<Session>),
     /// Over. What the client did not confirm may still be taken.
@@ -53,7 +56,7 @@ impl State {
 
     /// Whether bytes mean nothing any more.
     pub fn is_over(&self) -> bool {
-        matches!(self, State::Closed(_) | State::Detached(_))
+        matches!(self, State::Leaving(_) | State::Detached(_) | State::Closed(_))
     }
 
     /// Whether the driver has something to do before the next byte.
@@ -72,13 +75,14 @@ impl State {
             | State::ExpectSaslResponse(_)
             | State::ExpectBind
             | State::Established(_)
+            | State::Leaving(_)
             | State::Detached(_)
             | State::Closed(_)
             | State::Taken => false,
         }
     }
 
-    /// The session, if a resource is bound.
+    /// The session, if a resource is bound and stays so.
     pub fn session(&self) -> Option<&Session> {
         match self {
             State::Established(session) => Some(session),
@@ -88,14 +92,15 @@ impl State {
         }
     }
 
-    /// The session, to be changed.
-    pub fn session_mut(&mut self) -> Option<&mut Session> {
-        match self {
+    /// The session under stream management, to be changed.
+    pub fn sm_mut(&mut self) -> Option<&mut Sm> {
+        let session = match self {
             State::Established(session) => Some(session),
-            State::Detached(session) => Some(session),
+            State::Leaving(session) | State::Detached(session) => Some(&mut **session),
             State::CatchingUp(catching_up) => Some(&mut catching_up.session),
             _ => None,
-        }
+        };
+        session.and_then(|session| session.sm.as_deref_mut())
     }
 
     /// Whether as many stanzas as may be wait to be accepted.

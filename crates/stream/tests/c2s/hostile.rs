@@ -343,6 +343,23 @@ fn after_the_end_bytes_mean_nothing() {
 }
 
 #[test]
+fn a_client_that_reports_an_error_is_closed_without_another() {
+    let log = each_cut(|cut| {
+        let mut pair = at(Phase::Bound, cut);
+        pair.client(
+            "<stream:error><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+        );
+        pair.log()
+    });
+    expect![[r#"
+        </stream:stream>
+        * ended
+        * close
+    "#]]
+    .assert_eq(&log);
+}
+
+#[test]
 fn registration_before_authentication_is_the_drivers_where_it_is_on() {
     let query = "<iq type='get' id='r1' to='example.org'><query xmlns='jabber:iq:register'/></iq>";
     let log = each_cut(|cut| {
@@ -371,5 +388,5 @@ fn registration_before_authentication_is_the_drivers_where_it_is_on() {
 #[test]
 fn the_machine_is_small() {
     let size = size_of::<jackdaw_stream::C2s>();
-    assert!(size <= 384, "{size} bytes");
+    assert!(size <= 256, "{size} bytes");
 }

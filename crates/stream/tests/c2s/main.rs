@@ -2,6 +2,7 @@
 //!
 //! Every script runs twice, its bytes whole and one at a time, and must give the same.
 
+mod chaos;
 mod csi;
 mod hostile;
 mod login;

@@ -219,6 +219,7 @@ impl Pair {
                     self.call(|c2s, cx| c2s.answer(cx, answer));
                 }
                 Event::Request(request) => self.answers.waiting.push_back(request),
+                Event::StartTls if !self.answers.at_once => self.log.push("* handshake".to_owned()),
                 Event::StartTls => {
                     self.call(|c2s, cx| c2s.handle_secured(cx, tls()));
                     self.log.push("* secured".to_owned());

@@ -361,3 +361,16 @@ fn a_resumption_that_comes_too_late_for_its_stream_is_not_lost() {
     assert!(pair.log().ends_with("* ended\n"));
     assert_eq!(pair.c2s.take_unacknowledged().len(), 2);
 }
+
+/// A bind that nobody waits for any more must not stay in the session table.
+#[test]
+fn a_bind_that_comes_too_late_ends_at_once() {
+    let mut pair = Pair::new(Cut::Whole, config(), secure());
+    pair.authenticate();
+    pair.answers.at_once = false;
+    pair.client(BIND);
+    assert_eq!(pair.c2s.handle_disconnect(pair.now), Disconnected::Over);
+    pair.log();
+    pair.answer_next();
+    assert_eq!(pair.log(), "* bind juliet@example.org/balcony, carbons: Off\n* ended\n");
+}

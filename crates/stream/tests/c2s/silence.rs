@@ -37,6 +37,16 @@ fn each_phase_has_its_deadline() {
 }
 
 #[test]
+fn a_handshake_that_takes_too_long_is_cut_off_without_a_word() {
+    let mut pair = Pair::new(crate::pair::Cut::Whole, config(), starttls());
+    pair.answers.at_once = false;
+    pair.client(HEADER).client("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+    assert!(pair.log().ends_with("* handshake\n"));
+    pair.wait(SECOND * 20);
+    assert_eq!(pair.log(), "* close\n");
+}
+
+#[test]
 fn failed_attempts_do_not_buy_time() {
     let mut pair = Pair::new(crate::pair::Cut::Whole, config(), secure());
     pair.client(HEADER);

@@ -294,3 +294,42 @@ fn a_handled_count_too_high_says_both_counts() {
         "#]],
     );
 }
+
+#[test]
+fn a_client_that_leaves_is_told_what_became_of_its_last_words() {
+    check(
+        |pair| {
+            pair.answers.accept = false;
+            pair.client(PRESENCE).client("</stream:stream>");
+            pair.deliver(message("too late"));
+            pair.accept(1);
+        },
+        expect![[r#"
+            * stanza 1: <presence/>
+            * refused
+            <a xmlns='urn:xmpp:sm:3' h='1'/>
+              </stream:stream>
+            * ended
+            * close
+        "#]],
+    );
+}
+
+#[test]
+fn a_client_that_leaves_is_not_kept_waiting() {
+    check(
+        |pair| {
+            pair.answers.accept = false;
+            pair.client(PRESENCE).client(PRESENCE).client("</stream:stream>");
+            pair.accept(1).wait(Duration::from_secs(1));
+        },
+        expect![[r#"
+            * stanza 1: <presence/>
+            * stanza 2: <presence/>
+            <a xmlns='urn:xmpp:sm:3' h='1'/>
+              </stream:stream>
+            * ended
+            * close
+        "#]],
+    );
+}
