@@ -76,16 +76,19 @@ impl<P: Protocol> Engine<P> {
         if session.outgoing.capacity() == 0 {
             session.outgoing = self.core.pool.take();
         }
-        if !session.is_handshaking() {
-            if !link.out.is_empty() {
-                session.seal(&link.out);
-                self.core.pool.give(std::mem::take(&mut link.out));
-            }
-            if link.phase == Phase::Flushing {
-                session.close();
-            }
+        if session.is_handshaking() {
+            return std::mem::take(&mut session.outgoing);
         }
-        std::mem::take(&mut session.outgoing)
+        let sealed = session.seal(&link.out);
+        self.core.pool.give(std::mem::take(&mut link.out));
+        if link.phase == Phase::Flushing {
+            session.close();
+        }
+        let outgoing = std::mem::take(&mut session.outgoing);
+        if let Err(failed) = sealed {
+            self.fail_tls(slot, &failed);
+        }
+        outgoing
     }
 
     fn send_out(&mut self, slot: u32, driver: &mut impl Driver) {

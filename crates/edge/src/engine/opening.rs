@@ -10,7 +10,7 @@ use crate::io::Io;
 use crate::link::Phase;
 use crate::protocol::{CloseReason, Peer, Protocol};
 use crate::proxy::{self, Header};
-use crate::tls::{Received, Session};
+use crate::tls::{Failed, Received, Session};
 
 /// Handshake bytes kept for a connection whose turn has not come. A client that sends more
 /// before we answered does not speak TLS.
@@ -171,19 +171,23 @@ impl<P: Protocol> Engine<P> {
             Received::Plaintext(plaintext) => self.deliver(slot, plaintext),
             Received::Ended => self.end(slot),
         });
-        if session.outgoing.is_empty() {
-            self.core.pool.give(std::mem::take(&mut session.outgoing));
-        } else {
+        if session.has_to_say() {
             self.core.mark_dirty(slot);
         }
-        let link = &mut self.core.links[slot];
-        link.tls = Some(session);
-        if let Err(error) = result {
-            tracing::debug!(error = %error.0, "TLS failed");
-            self.core.stats.tls_errors += 1;
-            // The alert still goes out; what the protocol wrote can no longer be trusted to.
-            self.core.pool.give(std::mem::take(&mut self.core.links[slot].out));
-            self.core.close(slot, CloseReason::Tls);
+        if session.outgoing.is_empty() {
+            self.core.pool.give(std::mem::take(&mut session.outgoing));
         }
+        self.core.links[slot].tls = Some(session);
+        if let Err(failed) = result {
+            self.fail_tls(slot, &failed);
+        }
+    }
+
+    /// TLS broke: the alert still goes out, what the protocol wrote does not.
+    pub(super) fn fail_tls(&mut self, slot: u32, failed: &Failed) {
+        tracing::debug!(reason = failed.0, "TLS failed");
+        self.core.stats.tls_errors += 1;
+        self.core.pool.give(std::mem::take(&mut self.core.links[slot].out));
+        self.core.close(slot, CloseReason::Tls);
     }
 }

@@ -12,6 +12,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::certificate::Certificate;
 use super::client::AskOnly;
+use super::key_update::Catch;
 
 /// Why TLS settings cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +126,9 @@ impl Contexts {
         // replayed, and a stream's first bytes carry authentication.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.max_early_data_size = 0;
+        // After the handshake the keys are ours: see `record`.
+        config.enable_secret_extraction = true;
+        config.key_log = Arc::new(Catch);
         config.send_tls13_tickets = settings.session_tickets;
         if settings.session_tickets > 0 {
             config.ticketer = Ticketer::new()?;

@@ -1,15 +1,11 @@
-//! One TLS session of a connection.
+//! One TLS session of a connection: bytes in, events and bytes out.
 
-use std::io::{BufRead, Write};
 use std::sync::Arc;
 
-use rustls::{ProtocolVersion, ServerConnection};
-
+use super::TlsInfo;
 use super::config::Contexts;
-use super::{TlsInfo, TlsVersion};
-
-/// Label of the `tls-exporter` channel binding (RFC 9266 §2).
-const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
+use super::handshake::{Handshake, Progress};
+use super::record::{Alert, BODY_BYTES_MAX, HEADER_BYTES, Opened, Records};
 
 /// What came out of received bytes, in order.
 pub(crate) enum Received<'a> {
@@ -22,134 +18,188 @@ pub(crate) enum Received<'a> {
 
 /// The peer broke TLS, or offered nothing we speak. The alert that says so is in the output.
 #[derive(Debug)]
-pub(crate) struct Failed(pub(crate) rustls::Error);
+pub(crate) struct Failed(pub(crate) String);
 
-/// The server's side of one session: bytes in, events and bytes out.
+enum Stage {
+    Handshake(Box<Handshake>),
+    Established(Box<Records>),
+    /// It failed; nothing more is understood or sent.
+    Broken,
+}
+
+/// The server's side of one session.
 pub(crate) struct Session {
-    connection: ServerConnection,
-    contexts: Arc<Contexts>,
-    secured: bool,
+    stage: Stage,
     ended: bool,
     closed: bool,
     /// Bytes for the peer.
     pub(crate) outgoing: Vec<u8>,
+    /// The beginning of a record whose end has not come: at most one record.
+    incoming: Vec<u8>,
     /// Handshake bytes that wait for their turn.
     pub(crate) backlog: Vec<u8>,
 }
 
 impl Session {
     pub(crate) fn new(contexts: Arc<Contexts>, direct: bool) -> Result<Session, Failed> {
-        let config = if direct { &contexts.direct } else { &contexts.starttls };
-        let mut connection = ServerConnection::new(Arc::clone(config)).map_err(Failed)?;
-        // Bounded above: the engine seals only what fits in its own limits.
-        connection.set_buffer_limit(None);
+        let handshake = Handshake::new(contexts, direct)?;
         Ok(Session {
-            connection,
-            contexts,
-            secured: false,
+            stage: Stage::Handshake(Box::new(handshake)),
             ended: false,
             closed: false,
             outgoing: Vec::new(),
+            incoming: Vec::new(),
             backlog: Vec::new(),
         })
     }
 
     /// Whether the handshake is still under way.
     pub(crate) fn is_handshaking(&self) -> bool {
-        !self.secured
+        matches!(self.stage, Stage::Handshake(_))
     }
 
-    /// Takes bytes from the peer.
+    /// Takes bytes from the peer; records that are whole are opened where they are.
     pub(crate) fn receive(
         &mut self,
-        mut bytes: &[u8],
+        mut bytes: &mut [u8],
         mut report: impl FnMut(Received<'_>),
     ) -> Result<(), Failed> {
         while !bytes.is_empty() && !self.ended {
-            // Reading from a slice cannot fail, and the plaintext is taken out below each time,
-            // so there is room.
-            let taken = self.connection.read_tls(&mut bytes).unwrap_or(0);
-            let processed = self.connection.process_new_packets();
-            self.collect();
-            let state = processed.map_err(Failed)?;
-            if !self.secured && !self.connection.is_handshaking() {
-                self.secured = true;
-                report(Received::Secured(self.info()));
+            if self.incoming.is_empty()
+                && let Some(length) = record_bytes(bytes)
+                && length <= bytes.len()
+            {
+                let (record, rest) = bytes.split_at_mut(length);
+                bytes = rest;
+                self.take_record(record, &mut report)?;
+                continue;
             }
-            self.take_plaintext(&mut report);
-            if state.peer_has_closed() {
-                self.ended = true;
-                report(Received::Ended);
-            }
-            if taken == 0 {
-                break;
+            let missing = match record_bytes(&self.incoming) {
+                Some(length) => length - self.incoming.len(),
+                None => HEADER_BYTES - self.incoming.len(),
+            };
+            let (more, rest) = bytes.split_at_mut(missing.min(bytes.len()));
+            self.incoming.extend_from_slice(more);
+            bytes = rest;
+            if record_bytes(&self.incoming) == Some(self.incoming.len()) {
+                let mut record = std::mem::take(&mut self.incoming);
+                self.take_record(&mut record, &mut report)?;
             }
         }
         Ok(())
     }
 
-    fn take_plaintext(&mut self, report: &mut impl FnMut(Received<'_>)) {
-        let mut reader = self.connection.reader();
-        // An error means "none now" or "no more", which `receive` learns from the state.
-        while let Ok(plaintext) = reader.fill_buf() {
-            let count = plaintext.len();
-            if count == 0 {
-                break;
+    fn take_record(
+        &mut self,
+        record: &mut [u8],
+        report: &mut impl FnMut(Received<'_>),
+    ) -> Result<(), Failed> {
+        match &mut self.stage {
+            Stage::Handshake(_) => self.shake_hands(record, report),
+            Stage::Established(_) if record.len() > HEADER_BYTES + BODY_BYTES_MAX => {
+                Err(self.refuse(Alert::RecordOverflow))
             }
-            report(Received::Plaintext(plaintext));
-            reader.consume(count);
+            Stage::Established(records) => match records.open(record) {
+                Ok(Opened::Data([]) | Opened::Nothing) => Ok(()),
+                Ok(Opened::Data(plaintext)) => {
+                    report(Received::Plaintext(plaintext));
+                    Ok(())
+                }
+                Ok(Opened::End) => {
+                    self.ended = true;
+                    report(Received::Ended);
+                    Ok(())
+                }
+                Ok(Opened::Fatal(alert)) => {
+                    self.stage = Stage::Broken;
+                    Err(Failed(format!("the peer sent alert {alert}")))
+                }
+                Err(alert) => Err(self.refuse(alert)),
+            },
+            Stage::Broken => Err(Failed("it had failed before".to_owned())),
         }
     }
 
-    /// Encrypts into the output.
-    pub(crate) fn seal(&mut self, plaintext: &[u8]) {
-        // Writing to the session's buffers and from there to a vector cannot fail.
-        let _ = self.connection.writer().write_all(plaintext);
-        self.collect();
+    fn shake_hands(
+        &mut self,
+        record: &[u8],
+        report: &mut impl FnMut(Received<'_>),
+    ) -> Result<(), Failed> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Broken);
+        let Stage::Handshake(mut handshake) = stage else { return Ok(()) };
+        match handshake.take(record, &mut self.outgoing)? {
+            Progress::Continues => self.stage = Stage::Handshake(handshake),
+            Progress::Ended => {
+                self.ended = true;
+                report(Received::Ended);
+            }
+            Progress::Done => {
+                let (info, records) = handshake.finish()?;
+                self.stage = Stage::Established(Box::new(records));
+                report(Received::Secured(info));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the session because of what the peer did, and says so.
+    fn refuse(&mut self, alert: Alert) -> Failed {
+        if let Stage::Established(records) = &mut self.stage {
+            // If even this cannot be sealed, the peer sees the connection end.
+            let _ = records.seal_alert(alert, &mut self.outgoing);
+        }
+        self.stage = Stage::Broken;
+        Failed(format!("refused with {alert:?}"))
+    }
+
+    /// Encrypts into the output, along with what this layer itself has to say.
+    pub(crate) fn seal(&mut self, plaintext: &[u8]) -> Result<(), Failed> {
+        let Stage::Established(records) = &mut self.stage else { return Ok(()) };
+        let sealed = records
+            .pay_update(&mut self.outgoing)
+            .and_then(|()| records.seal_data(plaintext, &mut self.outgoing));
+        sealed.map_err(|alert| {
+            self.stage = Stage::Broken;
+            Failed(format!("cannot seal: {alert:?}"))
+        })
+    }
+
+    /// Whether there is something to send that nobody wrote.
+    pub(crate) fn has_to_say(&self) -> bool {
+        let owes = match &self.stage {
+            Stage::Established(records) => records.owes_update(),
+            Stage::Handshake(_) | Stage::Broken => false,
+        };
+        owes || !self.outgoing.is_empty()
     }
 
     /// Says that we send no more. Only the first call does.
     pub(crate) fn close(&mut self) {
-        if !std::mem::replace(&mut self.closed, true) {
-            self.connection.send_close_notify();
-            self.collect();
+        if let Stage::Established(records) = &mut self.stage
+            && !std::mem::replace(&mut self.closed, true)
+        {
+            // Without it the peer sees the end of the connection all the same.
+            let _ = records.seal_close(&mut self.outgoing);
         }
     }
+}
 
-    fn collect(&mut self) {
-        while self.connection.wants_write() {
-            if self.connection.write_tls(&mut self.outgoing).is_err() {
-                break;
-            }
+#[cfg(test)]
+impl Session {
+    /// As if the sending key had sealed all it may.
+    pub(super) fn wear_out_key(&mut self) {
+        if let Stage::Established(records) = &mut self.stage {
+            records.wear_out_key();
         }
     }
+}
 
-    fn info(&self) -> TlsInfo {
-        let connection = &self.connection;
-        let version = match connection.protocol_version() {
-            Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
-            _ => TlsVersion::V1_2,
-        };
-        let suite = connection.negotiated_cipher_suite();
-        let sni = connection.server_name();
-        let chain = connection.peer_certificates().unwrap_or_default();
-        let clients = self.contexts.clients.as_ref();
-        TlsInfo {
-            version,
-            cipher: suite.and_then(|suite| suite.suite().as_str()).unwrap_or("unknown"),
-            sni: sni.map(str::to_ascii_lowercase),
-            alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
-            exporter: self.exporter(version),
-            server_end_point: self.contexts.certificates.choose(sni).end_point.clone(),
-            client_certificate: clients.and_then(|clients| clients.judge(chain)),
-        }
-    }
-
-    fn exporter(&self, version: TlsVersion) -> Option<[u8; 32]> {
-        let unique = version == TlsVersion::V1_3 || self.contexts.starttls.require_ems;
-        // An empty context, which in TLS 1.2 differs from none, as RFC 9266 §2 asks.
-        let export =
-            || self.connection.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[])).ok();
-        unique.then(export).flatten()
-    }
+/// Length of the record that begins here, header and all, once its header is there. What is no
+/// record at all is passed on at once: it is refused like one.
+fn record_bytes(bytes: &[u8]) -> Option<usize> {
+    let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    let [kind, major, _, high, low] = *header;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    let plausible = (20..=24).contains(&kind) && major == 3 && length <= BODY_BYTES_MAX;
+    Some(if plausible { HEADER_BYTES + length } else { HEADER_BYTES })
 }
