@@ -11,7 +11,7 @@ use crate::link::{Link, Phase};
 use crate::mail::Mailbox;
 use crate::pages::Pages;
 use crate::pool::Pool;
-use crate::protocol::{CloseReason, ConnectionId};
+use crate::protocol::{CloseReason, ConnectionId, GENERATIONS};
 use crate::stats::WorkerStats;
 use crate::timers::{TICK_MILLIS, Tick, Timers};
 
@@ -80,7 +80,7 @@ impl<M: Send> Core<M> {
     pub(crate) fn release_slot(&mut self, slot: u32) {
         let link = &mut self.links[slot];
         let fresh = Link {
-            generation: link.generation.wrapping_add(1),
+            generation: (link.generation + 1) % GENERATIONS,
             dirty: link.dirty,
             resumed: link.resumed,
             ..Link::default()

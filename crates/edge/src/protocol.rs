@@ -5,6 +5,11 @@ use std::net::SocketAddr;
 use crate::io::{Io, WorkerIo};
 use crate::tls::TlsInfo;
 
+/// Generations of a slot: those that fit beside it into the 64 bits of an io_uring completion, and
+/// into the session table's packed addresses. A slot would have to be used again sixteen million
+/// times while something still names its first life.
+pub(crate) const GENERATIONS: u32 = 1 << 24;
+
 /// The address of one connection, valid on every thread of this process.
 ///
 /// The generation tells a connection from a later one in the same slot, so an id may outlive
