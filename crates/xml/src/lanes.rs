@@ -11,7 +11,7 @@ pub(crate) const WIDTH: usize = 16;
 mod vector {
     use std::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8, _mm_setzero_si128,
+        _mm_set1_epi8, _mm_setzero_si128, _mm_sub_epi8,
     };
 
     use super::WIDTH;
@@ -26,6 +26,13 @@ mod vector {
         pub fn zero() -> Lanes {
             // SAFETY: every x86-64 processor has SSE2.
             Lanes(unsafe { _mm_setzero_si128() })
+        }
+
+        /// Every lane the same byte.
+        #[inline(always)]
+        pub fn splat(byte: u8) -> Lanes {
+            // SAFETY: every x86-64 processor has SSE2.
+            Lanes(unsafe { _mm_set1_epi8(byte as i8) })
         }
 
         /// The bytes in order.
@@ -51,6 +58,21 @@ mod vector {
             let least = unsafe { _mm_min_epu8(self.0, _mm_set1_epi8(byte as i8)) };
             // SAFETY: every x86-64 processor has SSE2.
             Lanes(unsafe { _mm_cmpeq_epi8(least, self.0) })
+        }
+
+        /// All ones in lanes that are from `first` to `last`.
+        #[inline(always)]
+        pub fn between(self, first: u8, last: u8) -> Lanes {
+            // SAFETY: every x86-64 processor has SSE2.
+            let offset = unsafe { _mm_sub_epi8(self.0, _mm_set1_epi8(first as i8)) };
+            Lanes(offset).at_most(last - first)
+        }
+
+        /// All ones in lanes that are the same in both.
+        #[inline(always)]
+        pub fn same(self, other: Lanes) -> Lanes {
+            // SAFETY: every x86-64 processor has SSE2.
+            Lanes(unsafe { _mm_cmpeq_epi8(self.0, other.0) })
         }
 
         /// The bits of either.
@@ -84,6 +106,12 @@ mod vector {
             Lanes([0; WIDTH])
         }
 
+        /// Every lane the same byte.
+        #[inline(always)]
+        pub fn splat(byte: u8) -> Lanes {
+            Lanes([byte; WIDTH])
+        }
+
         /// The bytes in order.
         #[inline(always)]
         pub fn load(bytes: &[u8; WIDTH]) -> Lanes {
@@ -100,6 +128,21 @@ mod vector {
         #[inline(always)]
         pub fn at_most(self, byte: u8) -> Lanes {
             Lanes(self.0.map(|lane| if lane <= byte { 0xFF } else { 0 }))
+        }
+
+        /// All ones in lanes that are from `first` to `last`.
+        #[inline(always)]
+        pub fn between(self, first: u8, last: u8) -> Lanes {
+            Lanes(self.0.map(|lane| lane.wrapping_sub(first))).at_most(last - first)
+        }
+
+        /// All ones in lanes that are the same in both.
+        #[inline(always)]
+        pub fn same(self, other: Lanes) -> Lanes {
+            let mut lanes = self.0;
+            let pairs = lanes.iter_mut().zip(other.0);
+            pairs.for_each(|(lane, other)| *lane = if *lane == other { 0xFF } else { 0 });
+            Lanes(lanes)
         }
 
         /// The bits of either.
@@ -150,28 +193,48 @@ impl Marks {
     }
 }
 
-/// The position of the first byte that is `a` or `b`.
+/// The sixteen bytes at `at`, unless fewer are left.
 #[inline(always)]
-pub(crate) fn find_either(bytes: &[u8], a: u8, b: u8) -> Option<usize> {
-    find(bytes, |lanes| lanes.is(a).or(lanes.is(b)), |byte| byte == a || byte == b)
+pub(crate) fn window(bytes: &[u8], at: usize) -> Option<Lanes> {
+    Some(Lanes::load(bytes.get(at..)?.first_chunk()?))
 }
 
-/// The position of the first lane that `wanted` marks; `is_wanted` says the same of one byte.
+/// Whether `length` bytes are the same at both places.
+#[inline(always)]
+pub(crate) fn is_same(bytes: &[u8], a: usize, b: usize, length: usize) -> bool {
+    if length <= WIDTH
+        && let (Some(first), Some(second)) = (window(bytes, a), window(bytes, b))
+    {
+        return (!first.same(second).mask()).trailing_zeros() as usize >= length;
+    }
+    let part = |at: usize| bytes.get(at..at + length);
+    part(a).is_some_and(|first| part(b) == Some(first))
+}
+
+/// The position of the first byte from `at` on that is `a` or `b`.
+#[inline(always)]
+pub(crate) fn find_either(bytes: &[u8], at: usize, a: u8, b: u8) -> Option<usize> {
+    find(bytes, at, |lanes| lanes.is(a).or(lanes.is(b)), |byte| byte == a || byte == b)
+}
+
+/// The position of the first byte from `at` on that `wanted` marks; `is_wanted` says the same of
+/// one byte.
 #[inline(always)]
 pub(crate) fn find(
     bytes: &[u8],
+    mut at: usize,
     wanted: impl Fn(Lanes) -> Lanes,
     is_wanted: impl Fn(u8) -> bool,
 ) -> Option<usize> {
-    let (chunks, tail) = bytes.as_chunks::<WIDTH>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let mask = wanted(Lanes::load(chunk)).mask();
+    while let Some(lanes) = window(bytes, at) {
+        let mask = wanted(lanes).mask();
         if mask != 0 {
-            return Some(index * WIDTH + mask.trailing_zeros() as usize);
+            return Some(at + mask.trailing_zeros() as usize);
         }
+        at += WIDTH;
     }
-    let found = tail.iter().position(|byte| is_wanted(*byte))?;
-    Some(chunks.len() * WIDTH + found)
+    let found = bytes.get(at..)?.iter().position(|byte| is_wanted(*byte))?;
+    Some(at + found)
 }
 
 #[cfg(test)]
@@ -185,18 +248,29 @@ mod tests {
         assert_eq!(lanes.is(3).mask(), 1 << 3);
         assert_eq!(lanes.at_most(4).mask(), 0b1_1111);
         assert_eq!(lanes.is(0).or(lanes.is(15)).mask(), 1 | 1 << 15);
+        assert_eq!(lanes.between(2, 4).mask(), 0b1_1100);
+        assert_eq!(lanes.same(Lanes::load(&[7; WIDTH])).mask(), 1 << 7);
         assert_eq!(Lanes::zero().mask(), 0);
         assert_eq!(Lanes::load(&[0x80; WIDTH]).mask(), 0xFFFF);
+    }
+
+    #[test]
+    fn equal_parts_are_the_same_near_the_end_too() {
+        let bytes = b"0123456789abcdefghij....0123456789abcdefghiX";
+        for length in 0..=20 {
+            assert_eq!(is_same(bytes, 0, 24, length), length < 20, "{length}");
+        }
+        assert!(!is_same(bytes, 0, 40, 10));
     }
 
     #[test]
     fn a_byte_is_found_wherever_it_stands() {
         for length in 0..70 {
             let mut bytes = vec![b'a'; length];
-            assert_eq!(find_either(&bytes, b'<', b'>'), None);
+            assert_eq!(find_either(&bytes, 0, b'<', b'>'), None);
             for at in (0..length).rev() {
                 bytes[at] = if at % 2 == 0 { b'<' } else { b'>' };
-                assert_eq!(find_either(&bytes, b'<', b'>'), Some(at));
+                assert_eq!(find_either(&bytes, 0, b'<', b'>'), Some(at));
             }
         }
     }

@@ -45,6 +45,7 @@ mod names;
 mod namespaces;
 mod reference;
 mod scope;
+mod stack;
 mod token;
 mod tokenizer;
 

@@ -1,11 +1,11 @@
 //! Walks one framed element without copying.
 
-use smallvec::SmallVec;
-
 use crate::attributes::refuse_duplicates;
 use crate::census::Census;
-use crate::lanes::find_either;
+use crate::lanes::{Lanes, find, find_either, is_same};
+use crate::names::QName;
 use crate::namespaces::{Mark, Namespaces, Resolved};
+use crate::stack::Stack;
 use crate::token::{Attribute, End, StanzaTokenizer, Start, Text, Token};
 use crate::{Limit, Limits, Scope, XmlError, names, ns, reference};
 
@@ -19,22 +19,28 @@ pub struct Tokenizer<'a> {
     limits: Limits,
     census: Census,
     namespaces: Namespaces<'a>,
-    open: SmallVec<[Open<'a>; 8]>,
-    attributes: SmallVec<[Attribute<'a>; 8]>,
+    open: Stack<Open<'a>, 8>,
+    attributes: Stack<Attribute<'a>, 8>,
     elements: u32,
-    /// The end of an empty element, to be reported next.
-    end_of_empty: Option<(End<'a>, Mark<'a>)>,
+    /// The innermost element was written `<name/>`; its end is to be reported next.
+    is_at_empty: bool,
     is_canonical: bool,
     fault: Option<XmlError>,
 }
 
 /// An element that has not ended.
+#[derive(Clone, Copy)]
 struct Open<'a> {
-    /// As written, with its prefix.
-    name: &'a str,
-    local: &'a str,
+    name_start: u32,
+    local_start: u32,
+    name_end: u32,
     /// The declarations outside of it.
     outer: Mark<'a>,
+}
+
+impl Open<'_> {
+    const UNUSED: Open<'static> =
+        Open { name_start: 0, local_start: 0, name_end: 0, outer: Mark::UNUSED };
 }
 
 /// A token whose attributes are still in the tokenizer.
@@ -45,17 +51,20 @@ enum Step<'a> {
     Done,
 }
 
-/// What is between `=` and the next attribute.
-struct Value<'a> {
-    raw: &'a str,
+/// Where an attribute value stands, without its quotes.
+struct Value {
     start: usize,
-    is_escaped: bool,
+    end: usize,
+    quote: u8,
 }
 
 const UNFINISHED: XmlError = XmlError::NotWellFormed("unfinished element");
 const MISMATCH: XmlError = XmlError::NotWellFormed("mismatched end tag");
 const BAD_ATTRIBUTE: XmlError = XmlError::NotWellFormed("attribute");
+const NO_CDATA: XmlError = XmlError::RestrictedXml("comment or document type");
 
+// There is one call of each step, so that they become one function: what goes from one to the
+// next would cost as much as the work itself.
 impl<'a> Tokenizer<'a> {
     /// Checks the characters of a frame and stands before its root element. What is wrong with
     /// them is said by the first [`next`](StanzaTokenizer::next).
@@ -73,10 +82,10 @@ impl<'a> Tokenizer<'a> {
             limits: *limits,
             census,
             namespaces: Namespaces::new(scope, limits.namespaces_max),
-            open: SmallVec::new(),
-            attributes: SmallVec::new(),
+            open: Stack::new(Open::UNUSED),
+            attributes: Stack::new(Attribute::UNUSED),
             elements: 0,
-            end_of_empty: None,
+            is_at_empty: false,
             is_canonical: !census.has_carriage_return,
             fault,
         }
@@ -88,55 +97,81 @@ impl<'a> Tokenizer<'a> {
         self.is_canonical
     }
 
-    fn rest(&self) -> &'a [u8] {
-        self.bytes_from(self.at)
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.bytes().get(at).copied()
     }
 
     fn bytes_from(&self, at: usize) -> &'a [u8] {
-        self.text.as_bytes().get(at..).unwrap_or_default()
+        self.bytes().get(at..).unwrap_or_default()
     }
 
-    /// A piece of the text. Cuts are made at ASCII characters only, so there always is one.
+    /// A piece of the text. Cuts are made beside ASCII characters only, so there always is one.
+    #[inline(always)]
+    #[expect(unsafe_code)] // Checking where characters begin took a fifth of the time.
     fn slice(&self, start: usize, end: usize) -> &'a str {
-        self.text.get(start..end).unwrap_or_default()
+        debug_assert!(self.text.get(start..end).is_some());
+        let bytes = self.bytes().get(start..end).unwrap_or_default();
+        // SAFETY: the whole is UTF-8, and `start` and `end` are offsets of ASCII bytes in it or the
+        // offsets after them, so no character is cut.
+        unsafe { std::str::from_utf8_unchecked(bytes) }
     }
 
-    #[inline]
+    #[inline(always)]
+    fn prefix(&self, name: QName) -> &'a str {
+        name.colon.map_or("", |colon| self.slice(name.start, colon))
+    }
+
+    #[inline(always)]
+    fn local(&self, name: QName) -> &'a str {
+        self.slice(name.local_start(), name.end)
+    }
+
+    #[inline(always)]
     fn step(&mut self) -> Result<Step<'a>, XmlError> {
-        if let Some((end, outer)) = self.end_of_empty.take() {
-            self.namespaces.reset(outer);
-            return Ok(Step::End(end));
+        if self.is_at_empty {
+            self.is_at_empty = false;
+            return self.end_of_empty();
         }
-        if self.open.is_empty() {
-            return self.outside();
+        if self.open.len() == 0 {
+            if !self.seek_root()? {
+                return Ok(Step::Done);
+            }
+        } else if self.byte(self.at) != Some(b'<') {
+            return self.character_data();
+        } else {
+            match self.byte(self.at + 1) {
+                Some(b'/') => return self.end_tag(),
+                Some(b'!') => return self.cdata(),
+                Some(_) | None => {}
+            }
         }
-        match self.rest() {
-            [b'<', b'/', ..] => self.end_tag(),
-            [b'<', b'!', ..] => self.cdata(),
-            [b'<', ..] => self.start_tag(),
-            [] => Err(UNFINISHED),
-            _ => self.character_data(),
-        }
+        self.start_tag()
     }
 
-    /// Before or after the root element.
-    fn outside(&mut self) -> Result<Step<'a>, XmlError> {
-        let skipped = names::white_space_length(self.rest());
+    /// Before or after the root element. Says whether its start tag follows.
+    #[inline(never)]
+    fn seek_root(&mut self) -> Result<bool, XmlError> {
+        let skipped = names::white_space_length(self.bytes_from(self.at));
         self.is_canonical &= skipped == 0;
         self.at += skipped;
-        match self.rest() {
-            [] if self.elements > 0 => Ok(Step::Done),
+        match self.bytes_from(self.at) {
+            [] if self.elements > 0 => Ok(false),
             [] => Err(XmlError::NotWellFormed("no element")),
-            [b'<', b'!', ..] => Err(XmlError::RestrictedXml("comment or document type")),
+            [b'<', b'!', ..] => Err(NO_CDATA),
             _ if self.elements > 0 => Err(XmlError::NotWellFormed("more than one root element")),
-            [b'<', ..] => self.start_tag(),
+            [b'<', ..] => Ok(true),
             _ => Err(XmlError::NotWellFormed("text outside of the root element")),
         }
     }
 
+    #[inline(always)]
     fn start_tag(&mut self) -> Result<Step<'a>, XmlError> {
         let start = self.at;
-        if self.bytes_from(start + 1).first() == Some(&b'?') {
+        if self.byte(start + 1) == Some(b'?') {
             return Err(XmlError::RestrictedXml("processing instruction"));
         }
         let depth = self.open.len() + 1;
@@ -147,132 +182,155 @@ impl<'a> Tokenizer<'a> {
         if self.elements > self.limits.elements_max {
             return Err(XmlError::Limit(Limit::Elements));
         }
-        let name = names::read(self.text, start + 1)?;
+        let name = names::read(self.bytes(), start + 1)?;
         let outer = self.namespaces.mark();
         self.at = name.end;
         let is_empty = self.read_attributes(depth)?;
-        let ns = self.element_namespace(name.prefix, depth)?;
-        let end = self.at as u32;
-        if is_empty {
-            let end = End { local: name.local, start: end - 2, end };
-            self.end_of_empty = Some((end, outer));
-        } else {
-            let qualified = self.slice(start + 1, name.end);
-            self.open.push(Open { name: qualified, local: name.local, outer });
-        }
+        let (prefix, local) = (self.prefix(name), self.local(name));
+        let ns = self.element_namespace(prefix, depth)?;
+        let name_end = name.end as u32;
+        self.is_at_empty = is_empty;
+        self.open.push(Open {
+            name_start: name.start as u32,
+            local_start: name.local_start() as u32,
+            name_end,
+            outer,
+        });
         Ok(Step::Start(Start {
             ns,
-            prefix: name.prefix,
-            local: name.local,
+            prefix,
+            local,
             attributes: &[],
             is_empty,
             start: start as u32,
-            name_end: name.end as u32,
-            end,
+            name_end,
+            end: self.at as u32,
         }))
     }
 
     /// Reads up to and with the `>`; says whether it was `/>`.
-    #[inline]
+    #[inline(always)]
     fn read_attributes(&mut self, depth: usize) -> Result<bool, XmlError> {
-        self.attributes.clear();
+        self.attributes.truncate(0);
         let mut has_prefixes = false;
-        loop {
-            let white_space = names::white_space_length(self.rest());
-            self.at += white_space;
-            let is_empty = match self.rest() {
-                [b'>', ..] => false,
-                [b'/', b'>', ..] => true,
-                [] => return Err(UNFINISHED),
-                _ if white_space == 0 => return Err(BAD_ATTRIBUTE),
-                _ => {
-                    has_prefixes |= self.read_attribute(depth)?;
-                    continue;
-                }
-            };
-            self.at += if is_empty { 2 } else { 1 };
-            if has_prefixes {
-                self.resolve_attributes(depth)?;
+        let is_empty = loop {
+            match self.byte(self.at) {
+                Some(b'>') => break false,
+                Some(b'/') if self.byte(self.at + 1) == Some(b'>') => break true,
+                Some(b' ' | b'\t' | b'\n' | b'\r') => {}
+                Some(_) => return Err(BAD_ATTRIBUTE),
+                None => return Err(UNFINISHED),
             }
-            refuse_duplicates(&self.attributes)?;
-            return Ok(is_empty);
+            self.at += 1;
+            // Anything else is an attribute, or white space or an end for another turn.
+            if let Some(b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80..) = self.byte(self.at) {
+                has_prefixes |= self.read_attribute(depth)?;
+            }
+        };
+        self.at += 1 + usize::from(is_empty);
+        if has_prefixes {
+            self.resolve_attributes(depth)?;
         }
+        refuse_duplicates(self.attributes.as_slice())?;
+        Ok(is_empty)
     }
 
     /// Reads one attribute; says whether its prefix is still to be resolved.
-    #[inline]
+    #[inline(always)]
     fn read_attribute(&mut self, depth: usize) -> Result<bool, XmlError> {
         if self.attributes.len() >= usize::from(self.limits.attributes_max) {
             return Err(XmlError::Limit(Limit::Attributes));
         }
-        let start = self.at;
-        let name = names::read(self.text, start)?;
+        let name = names::read(self.bytes(), self.at)?;
         self.at = name.end;
         let value = self.read_value()?;
-        let is_default = name.prefix.is_empty() && name.local == "xmlns";
-        let is_declaration = is_default || name.prefix == "xmlns";
-        if is_default {
-            self.namespaces.declare_default(value.raw)?;
-        } else if is_declaration {
-            self.is_canonical &= self.namespaces.declare(name.local, value.raw, depth)?;
+        let raw = self.slice(value.start, value.end);
+        let is_escaped = self.is_escaped_value(raw)?;
+        let (prefix, local) = (self.prefix(name), self.local(name));
+        let is_declaration = prefix == "xmlns" || prefix.is_empty() && local == "xmlns";
+        if is_declaration {
+            self.declare(prefix, local, raw, &value, depth)?;
         }
         self.attributes.push(Attribute {
             ns: if is_declaration { ns::XMLNS } else { "" },
-            prefix: name.prefix,
-            local: name.local,
-            raw: value.raw,
-            start: start as u32,
+            prefix,
+            local,
+            raw,
+            start: name.start as u32,
             end: self.at as u32,
             value_start: value.start as u32,
-            is_escaped: value.is_escaped,
+            is_escaped,
         });
-        Ok(!is_declaration && !name.prefix.is_empty())
+        Ok(!is_declaration && !prefix.is_empty())
     }
 
     /// Reads `='value'`.
-    #[inline]
-    fn read_value(&mut self) -> Result<Value<'a>, XmlError> {
-        let quote = match self.rest() {
-            [b'=', quote @ (b'\'' | b'"'), ..] => *quote,
+    #[inline(always)]
+    fn read_value(&mut self) -> Result<Value, XmlError> {
+        let quote = match (self.byte(self.at), self.byte(self.at + 1)) {
+            (Some(b'='), Some(quote @ (b'\'' | b'"'))) => quote,
             _ => self.spaced_quote()?,
         };
         let start = self.at + 2;
-        let value = self.bytes_from(start);
-        let Some(length) = find_either(value, quote, b'<') else { return Err(UNFINISHED) };
-        if value.get(length) != Some(&quote) {
+        let end = find_either(self.bytes(), start, quote, b'<').ok_or(UNFINISHED)?;
+        if self.byte(end) != Some(quote) {
             return Err(XmlError::NotWellFormed("'<' in an attribute value"));
         }
-        let raw = self.slice(start, start + length);
-        self.at = start + length + 1;
-        Ok(Value { raw, start, is_escaped: self.is_escaped_value(raw)? })
+        self.at = end + 1;
+        Ok(Value { start, end, quote })
     }
 
     /// Reads `= 'value'` with white space around the `=`, up to one before the quote.
-    #[cold]
+    #[inline(never)]
     fn spaced_quote(&mut self) -> Result<u8, XmlError> {
         self.is_canonical = false;
-        self.at += names::white_space_length(self.rest());
-        let [b'=', rest @ ..] = self.rest() else { return Err(BAD_ATTRIBUTE) };
+        self.at += names::white_space_length(self.bytes_from(self.at));
+        let [b'=', rest @ ..] = self.bytes_from(self.at) else { return Err(BAD_ATTRIBUTE) };
         self.at += names::white_space_length(rest);
-        match self.bytes_from(self.at + 1).first() {
-            Some(quote @ (b'\'' | b'"')) => Ok(*quote),
+        match self.byte(self.at + 1) {
+            Some(quote @ (b'\'' | b'"')) => Ok(quote),
             Some(_) | None => Err(XmlError::NotWellFormed("attribute value without quotes")),
         }
     }
 
+    /// Takes a namespace declaration. Namespace names are compared as they are written, so what a
+    /// parser would rewrite is refused: references and white space. No URI has either.
+    #[inline(always)]
+    fn declare(
+        &mut self,
+        prefix: &'a str,
+        local: &'a str,
+        ns: &'a str,
+        value: &Value,
+        depth: usize,
+    ) -> Result<(), XmlError> {
+        let stop = |byte: u8| matches!(byte, 0..=b' ' | b'&' | 0x7F) || byte == value.quote;
+        let stops = |lanes: Lanes| {
+            let odd = lanes.at_most(b' ').or(lanes.is(b'&')).or(lanes.is(0x7F));
+            odd.or(lanes.is(value.quote))
+        };
+        if find(self.bytes(), value.start, stops, stop) != Some(value.end) {
+            return Err(XmlError::RestrictedXml("reference or white space in a namespace name"));
+        }
+        if prefix.is_empty() {
+            return self.namespaces.declare_default(ns);
+        }
+        self.is_canonical &= self.namespaces.declare(local, ns, depth)?;
+        Ok(())
+    }
+
+    #[inline(always)]
     fn is_escaped_value(&mut self, raw: &str) -> Result<bool, XmlError> {
         let census = self.census;
         let has_white_space = (census.has_line_break || census.has_carriage_return)
             && raw.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'));
         self.is_canonical &= !has_white_space;
-        Ok(self.has_references(raw)? || has_white_space)
+        Ok(census.has_ampersand && self.has_references(raw)? || has_white_space)
     }
 
     /// Checks the references in a value or text, and says whether there are any.
+    #[inline(never)]
     fn has_references(&mut self, raw: &str) -> Result<bool, XmlError> {
-        if !self.census.has_ampersand {
-            return Ok(false);
-        }
         let mut found = false;
         for at in memchr::memchr_iter(b'&', raw.as_bytes()) {
             let reference = reference::read(raw.as_bytes().get(at..).unwrap_or_default())?;
@@ -283,9 +341,9 @@ impl<'a> Tokenizer<'a> {
     }
 
     /// Resolves the prefixes of attributes, once all declarations of their element are known.
-    #[cold]
+    #[inline(never)]
     fn resolve_attributes(&mut self, depth: usize) -> Result<(), XmlError> {
-        for attribute in &mut self.attributes {
+        for attribute in self.attributes.as_mut_slice() {
             if attribute.prefix.is_empty() || attribute.is_declaration() {
                 continue;
             }
@@ -297,7 +355,7 @@ impl<'a> Tokenizer<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn element_namespace(&mut self, prefix: &str, depth: usize) -> Result<&'a str, XmlError> {
         let ns = if prefix.is_empty() {
             self.namespaces.default()
@@ -315,59 +373,94 @@ impl<'a> Tokenizer<'a> {
         if ns == ns::XML { Err(XmlError::BadNamespacePrefix) } else { Ok(ns) }
     }
 
-    #[inline]
+    #[inline(always)]
+    fn end_of_empty(&mut self) -> Result<Step<'a>, XmlError> {
+        let Some(open) = self.open.pop() else { return Err(MISMATCH) };
+        self.namespaces.reset(open.outer);
+        Ok(self.end_of(open, self.at - 2))
+    }
+
+    #[inline(always)]
+    fn end_of(&self, open: Open<'a>, start: usize) -> Step<'a> {
+        let local = self.slice(open.local_start as usize, open.name_end as usize);
+        Step::End(End { local, start: start as u32, end: self.at as u32 })
+    }
+
+    #[inline(always)]
     fn end_tag(&mut self) -> Result<Step<'a>, XmlError> {
         let start = self.at;
         let Some(open) = self.open.pop() else { return Err(MISMATCH) };
-        let name = self.bytes_from(start + 2);
-        let Some(after) = name.strip_prefix(open.name.as_bytes()) else { return Err(MISMATCH) };
-        let white_space = match after {
-            [b'>', ..] => 0,
-            _ => names::white_space_length(after),
-        };
-        self.is_canonical &= white_space == 0;
-        match after.get(white_space) {
-            Some(b'>') => {}
-            Some(_) => return Err(MISMATCH),
-            None => return Err(UNFINISHED),
+        let length = (open.name_end - open.name_start) as usize;
+        if !is_same(self.bytes(), open.name_start as usize, start + 2, length) {
+            return Err(MISMATCH);
         }
-        self.at = start + 2 + open.name.len() + white_space + 1;
+        self.at = start + 2 + length + 1;
+        if self.byte(self.at - 1) != Some(b'>') {
+            self.spaced_end()?;
+        }
         self.namespaces.reset(open.outer);
-        Ok(Step::End(End { local: open.local, start: start as u32, end: self.at as u32 }))
+        Ok(self.end_of(open, start))
     }
 
-    #[inline]
+    /// Reads up to and with the `>` of an end tag, after white space.
+    #[inline(never)]
+    fn spaced_end(&mut self) -> Result<(), XmlError> {
+        self.is_canonical = false;
+        self.at -= 1;
+        self.at += names::white_space_length(self.bytes_from(self.at)) + 1;
+        match self.byte(self.at - 1) {
+            Some(b'>') => Ok(()),
+            Some(_) => Err(MISMATCH),
+            None => Err(UNFINISHED),
+        }
+    }
+
+    #[inline(always)]
     fn character_data(&mut self) -> Result<Step<'a>, XmlError> {
         let start = self.at;
-        let Some(length) = memchr::memchr(b'<', self.rest()) else { return Err(UNFINISHED) };
-        let raw = self.slice(start, start + length);
+        let end = find_either(self.bytes(), start, b'<', b'<').ok_or(UNFINISHED)?;
+        let raw = self.slice(start, end);
+        self.at = end;
+        let is_escaped = self.is_escaped_text(raw)?;
+        let (start, end) = (start as u32, end as u32);
+        Ok(Step::Text(Text { raw, start, end, is_cdata: false, is_escaped }))
+    }
+
+    #[inline(always)]
+    fn is_escaped_text(&mut self, raw: &str) -> Result<bool, XmlError> {
         if self.census.has_bracket && raw.contains("]]>") {
             return Err(XmlError::NotWellFormed("']]>' in text"));
         }
-        let is_escaped = self.has_references(raw)? || self.has_carriage_return(raw);
-        self.at = start + length;
-        let end = self.at as u32;
-        Ok(Step::Text(Text { raw, start: start as u32, end, is_cdata: false, is_escaped }))
+        let has_references = self.census.has_ampersand && self.has_references(raw)?;
+        Ok(has_references || self.has_carriage_return(raw))
     }
 
-    #[cold]
+    #[inline(always)]
     fn cdata(&mut self) -> Result<Step<'a>, XmlError> {
-        const OPEN: &[u8] = b"<![CDATA[";
         let start = self.at;
-        let content = match self.rest().strip_prefix(OPEN) {
+        let raw = self.read_cdata()?;
+        let is_escaped = self.has_carriage_return(raw);
+        let (start, end) = (start as u32, self.at as u32);
+        Ok(Step::Text(Text { raw, start, end, is_cdata: true, is_escaped }))
+    }
+
+    #[inline(never)]
+    fn read_cdata(&mut self) -> Result<&'a str, XmlError> {
+        const OPEN: &[u8] = b"<![CDATA[";
+        let rest = self.bytes_from(self.at);
+        let content = match rest.strip_prefix(OPEN) {
             Some(content) => content,
-            None if OPEN.starts_with(self.rest()) => return Err(UNFINISHED),
-            None => return Err(XmlError::RestrictedXml("comment or document type")),
+            None if OPEN.starts_with(rest) => return Err(UNFINISHED),
+            None => return Err(NO_CDATA),
         };
         let length = memchr::memmem::find(content, b"]]>").ok_or(UNFINISHED)?;
-        let raw = self.slice(start + OPEN.len(), start + OPEN.len() + length);
+        let start = self.at + OPEN.len();
         self.is_canonical = false;
-        self.at = start + OPEN.len() + length + 3;
-        let is_escaped = self.has_carriage_return(raw);
-        let end = self.at as u32;
-        Ok(Step::Text(Text { raw, start: start as u32, end, is_cdata: true, is_escaped }))
+        self.at = start + length + 3;
+        Ok(self.slice(start, start + length))
     }
 
+    #[inline(always)]
     fn has_carriage_return(&self, raw: &str) -> bool {
         self.census.has_carriage_return && raw.contains('\r')
     }
@@ -379,14 +472,13 @@ fn is_declared_at_hand(resolved: &Resolved<'_>, depth: usize) -> bool {
 }
 
 impl<'a> StanzaTokenizer<'a> for Tokenizer<'a> {
-    #[inline]
     fn next(&mut self) -> Result<Option<Token<'a, '_>>, XmlError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         match self.step() {
             Ok(Step::Start(start)) => {
-                Ok(Some(Token::Start(Start { attributes: &self.attributes, ..start })))
+                Ok(Some(Token::Start(Start { attributes: self.attributes.as_slice(), ..start })))
             }
             Ok(Step::Text(text)) => Ok(Some(Token::Text(text))),
             Ok(Step::End(end)) => Ok(Some(Token::End(end))),
