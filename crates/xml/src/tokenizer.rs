@@ -55,7 +55,6 @@ enum Step<'a> {
 struct Value {
     start: usize,
     end: usize,
-    quote: u8,
 }
 
 const UNFINISHED: XmlError = XmlError::NotWellFormed("unfinished element");
@@ -277,7 +276,7 @@ impl<'a> Tokenizer<'a> {
             return Err(XmlError::NotWellFormed("'<' in an attribute value"));
         }
         self.at = end + 1;
-        Ok(Value { start, end, quote })
+        Ok(Value { start, end })
     }
 
     /// Reads `= 'value'` with white space around the `=`, up to one before the quote.
@@ -293,8 +292,9 @@ impl<'a> Tokenizer<'a> {
         }
     }
 
-    /// Takes a namespace declaration. Namespace names are compared as they are written, so what a
-    /// parser would rewrite is refused: references and white space. No URI has either.
+    /// Takes a namespace declaration. Namespace names are compared as they are written, so what
+    /// would be written differently by us or a parser is refused: references, white space, quotes
+    /// and `>`.
     #[inline(always)]
     fn declare(
         &mut self,
@@ -304,13 +304,15 @@ impl<'a> Tokenizer<'a> {
         value: &Value,
         depth: usize,
     ) -> Result<(), XmlError> {
-        let stop = |byte: u8| matches!(byte, 0..=b' ' | b'&' | 0x7F) || byte == value.quote;
         let stops = |lanes: Lanes| {
-            let odd = lanes.at_most(b' ').or(lanes.is(b'&')).or(lanes.is(0x7F));
-            odd.or(lanes.is(value.quote))
+            let quotes = lanes.is(b'\'').or(lanes.is(b'"'));
+            let odd = lanes.at_most(b' ').or(lanes.is(b'&')).or(lanes.is(b'>')).or(lanes.is(0x7F));
+            quotes.or(odd)
         };
+        let stop = |byte: u8| matches!(byte, 0..=b' ' | b'&' | b'>' | 0x7F | b'\'' | b'"');
+        // The closing quote is to be the first of them.
         if find(self.bytes(), value.start, stops, stop) != Some(value.end) {
-            return Err(XmlError::RestrictedXml("reference or white space in a namespace name"));
+            return Err(XmlError::RestrictedXml("character in a namespace name"));
         }
         if prefix.is_empty() {
             return self.namespaces.declare_default(ns);

@@ -1,0 +1,11 @@
+//! The public face of the crate, against bad inputs and against other parsers.
+
+mod bad_inputs;
+mod corpus;
+mod differential;
+mod events;
+mod expat;
+mod generate;
+mod reference;
+mod roundtrip;
+mod splits;
