@@ -15,6 +15,9 @@ use crate::{AccountAdmin, AdminError, PAGE_MAX};
 /// cores from the clients.
 const DERIVATIONS_MAX: usize = 1;
 
+/// Derivations that may wait: two seconds of them. The next one is told that the server is busy.
+const DERIVATIONS_QUEUE_MAX: usize = 64;
+
 /// What new accounts must be like.
 #[derive(Debug, Clone)]
 pub struct AccountPolicy {
@@ -33,33 +36,78 @@ pub struct StoreAccounts {
     accounts: Accounts,
     policy: AccountPolicy,
     erase: Eraser,
-    derivations: Semaphore,
+    /// A place for each derivation that runs or waits.
+    queue: Semaphore,
+    running: Semaphore,
 }
 
 impl StoreAccounts {
     /// The accounts in `accounts`; `erase` is what deletion does before it removes the account
     /// itself.
     pub fn new(accounts: Accounts, policy: AccountPolicy, erase: Eraser) -> StoreAccounts {
-        StoreAccounts { accounts, policy, erase, derivations: Semaphore::new(DERIVATIONS_MAX) }
+        let queue = Semaphore::new(DERIVATIONS_MAX + DERIVATIONS_QUEUE_MAX);
+        let running = Semaphore::new(DERIVATIONS_MAX);
+        StoreAccounts { accounts, policy, erase, queue, running }
+    }
+
+    /// Makes an account of a served domain. [`StoreError::Busy`] if too many passwords are waiting.
+    pub async fn create(&self, account: &BareJid, password: Password) -> Result<(), AccountError> {
+        // Asked again by the store, but a derivation for nothing is worth avoiding.
+        if self.accounts.exists(account).await? {
+            return Err(AccountError::Exists);
+        }
+        let generation = Generation(u64::from_be_bytes(random()?));
+        let credentials = self.derive(generation, password).await?;
+        self.accounts.add(account, &credentials).await
+    }
+
+    /// Sets another password of the same account. [`StoreError::Busy`] if too many are waiting.
+    pub async fn change_password(
+        &self,
+        account: &BareJid,
+        password: Password,
+    ) -> Result<(), AccountError> {
+        let old = self.accounts.credentials(account).await?.ok_or(AccountError::Missing)?;
+        let credentials = self.derive(old.generation(), password).await?;
+        self.accounts.set_credentials(account, &credentials).await
+    }
+
+    /// Deletes an account.
+    ///
+    /// What belongs to it goes first: an interruption leaves an account that can be deleted again,
+    /// and never data that a later account of the same name would inherit (bad-inputs A11).
+    pub async fn remove(&self, account: &BareJid) -> Result<(), AccountError> {
+        if !self.accounts.exists(account).await? {
+            return Err(AccountError::Missing);
+        }
+        (self.erase)(account.clone()).await?;
+        self.accounts.remove(account).await
     }
 
     async fn derive(
         &self,
         generation: Generation,
-        password: &Secret,
-    ) -> Result<Credentials, AdminError> {
-        let password = Password::prepare(password.reveal())
-            .map_err(|error| AdminError::Password(error.to_string()))?;
-        let mut salt = [0; SALT_BYTES];
-        aws_lc_rs::rand::fill(&mut salt).map_err(|_| no_random())?;
+        password: Password,
+    ) -> Result<Credentials, StoreError> {
+        let _place = self.queue.try_acquire().map_err(|_| StoreError::Busy)?;
+        let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
+        let _turn = self.running.acquire().await.map_err(|error| failed(&error))?;
+        let salt: [u8; SALT_BYTES] = random()?;
         let iterations = self.policy.scram_iterations;
-        let _place = self.derivations.acquire().await.map_err(failed)?;
         tokio::task::spawn_blocking(move || {
             Credentials::derive(generation, &password, salt, iterations)
         })
         .await
-        .map_err(failed)
+        .map_err(|error| failed(&error))
     }
+}
+
+/// Bytes nobody can foresee. A [`Generation`] is made of them so that no counter has to be kept.
+fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes)
+        .map_err(|_| StoreError::Failed("the operating system gives no random bytes".into()))?;
+    Ok(bytes)
 }
 
 impl AccountAdmin for StoreAccounts {
@@ -70,29 +118,15 @@ impl AccountAdmin for StoreAccounts {
         if !self.policy.domains.iter().any(|domain| domain == account.domain()) {
             return Err(AdminError::NotServed(account.domain().into()));
         }
-        // Asked again by the store, but a derivation for nothing is worth avoiding.
-        if self.accounts.exists(account).await.map_err(failed)? {
-            return Err(AdminError::Exists);
-        }
-        let credentials = self.derive(new_generation()?, password).await?;
-        Ok(self.accounts.add(account, &credentials).await?)
+        Ok(self.create(account, prepare(password)?).await?)
     }
 
     async fn set_password(&self, account: &BareJid, password: &Secret) -> Result<(), AdminError> {
-        let old = self.accounts.credentials(account).await?.ok_or(AdminError::Missing)?;
-        let credentials = self.derive(old.generation(), password).await?;
-        Ok(self.accounts.set_credentials(account, &credentials).await?)
+        Ok(self.change_password(account, prepare(password)?).await?)
     }
 
-    /// What belongs to the account goes first: an interruption leaves an account that can be
-    /// deleted again, and never data that a later account of the same name would inherit
-    /// (bad-inputs A11).
     async fn delete(&self, account: &BareJid) -> Result<(), AdminError> {
-        if !self.accounts.exists(account).await.map_err(failed)? {
-            return Err(AdminError::Missing);
-        }
-        (self.erase)(account.clone()).await.map_err(failed)?;
-        Ok(self.accounts.remove(account).await?)
+        Ok(self.remove(account).await?)
     }
 
     async fn list(
@@ -100,24 +134,13 @@ impl AccountAdmin for StoreAccounts {
         after: Option<&BareJid>,
         limit: usize,
     ) -> Result<Vec<BareJid>, AdminError> {
-        self.accounts.list(after, limit.min(PAGE_MAX)).await.map_err(failed)
+        let page = self.accounts.list(after, limit.min(PAGE_MAX)).await;
+        page.map_err(|error| AdminError::Failed(error.to_string()))
     }
 }
 
-/// Tells this account from earlier ones of the same name. Random, so that no counter has to be
-/// kept.
-fn new_generation() -> Result<Generation, AdminError> {
-    let mut bytes = [0; 8];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| no_random())?;
-    Ok(Generation(u64::from_be_bytes(bytes)))
-}
-
-fn no_random() -> AdminError {
-    AdminError::Failed("the operating system gives no random bytes".into())
-}
-
-fn failed(error: impl std::fmt::Display) -> AdminError {
-    AdminError::Failed(error.to_string())
+fn prepare(password: &Secret) -> Result<Password, AdminError> {
+    Password::prepare(password.reveal()).map_err(|error| AdminError::Password(error.to_string()))
 }
 
 impl From<AccountError> for AdminError {
@@ -125,7 +148,9 @@ impl From<AccountError> for AdminError {
         match error {
             AccountError::Exists => AdminError::Exists,
             AccountError::Missing => AdminError::Missing,
-            AccountError::Damaged(_) | AccountError::Store(_) => failed(error),
+            AccountError::Damaged(_) | AccountError::Store(_) => {
+                AdminError::Failed(error.to_string())
+            }
         }
     }
 }
@@ -190,6 +215,18 @@ mod tests {
         let after = below.credentials(&juliet).await.unwrap().unwrap();
         assert_eq!(before.generation(), after.generation());
         assert_ne!(before, after);
+    }
+
+    #[tokio::test]
+    async fn too_many_waiting_passwords_are_refused_and_not_queued() {
+        let (accounts, _) = accounts(nothing());
+        let places = DERIVATIONS_MAX + DERIVATIONS_QUEUE_MAX;
+        let taken = accounts.queue.try_acquire_many(places as u32).unwrap();
+        let password = || Password::prepare("r0m30").unwrap();
+        let refused = accounts.create(&jid("juliet@localhost"), password()).await;
+        assert!(matches!(refused, Err(AccountError::Store(StoreError::Busy))));
+        drop(taken);
+        accounts.create(&jid("juliet@localhost"), password()).await.unwrap();
     }
 
     #[tokio::test]

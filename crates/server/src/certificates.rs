@@ -6,13 +6,13 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jackdaw_edge::{Certificate, TlsSettings};
+use jackdaw_edge::Certificate;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use crate::config::{Config, Domain, DomainName, Mechanism};
+use crate::config::{Config, Domain, DomainName};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -83,25 +83,6 @@ pub enum CertificateError {
         /// Why not.
         source: rcgen::Error,
     },
-}
-
-/// How the edge is to offer TLS with these certificates. The first domain's is shown to clients
-/// that name none (RFC 6066 §3) or an unknown one.
-pub fn tls_settings(
-    config: &Config,
-    certificates: &[DomainCertificate],
-) -> Result<TlsSettings, CertificateError> {
-    let first = certificates.first().expect("a configuration has at least one domain");
-    let mut settings = TlsSettings::new(first.certificate.clone());
-    settings.certificates =
-        certificates.iter().map(|one| (one.domain.to_ascii(), one.certificate.clone())).collect();
-    settings.client_authorities = match &config.auth.client_authorities {
-        Some(file) if config.auth.mechanisms.contains(&Mechanism::External) => {
-            Some(read_chain(file)?)
-        }
-        _ => None,
-    };
-    Ok(settings)
 }
 
 /// Loads or makes the certificate of every domain, in the order of the configuration.
@@ -309,20 +290,6 @@ mod tests {
     /// A hash of the certificate.
     fn end_point(certificate: &DomainCertificate) -> &[u8] {
         certificate.certificate.server_end_point().expect("ECDSA has one")
-    }
-
-    #[test]
-    fn tls_knows_every_domain_by_its_a_labels_and_shows_the_first_by_default() {
-        let data = tempfile::tempdir().unwrap();
-        let domains = "[[domains]]\nname = \"a.example\"\n[[domains]]\nname = \"bücher.example\"\n";
-        let config = config(data.path(), domains);
-        let loaded = load(&config, now()).unwrap();
-        let settings = tls_settings(&config, &loaded).unwrap();
-        let names = ["a.example", "xn--bcher-kva.example"];
-        let found = names.map(|name| settings.certificates[name].server_end_point());
-        assert_eq!(found, [&loaded[0], &loaded[1]].map(|one| Some(end_point(one))));
-        assert_eq!(settings.default.server_end_point(), found[0]);
-        assert!(settings.client_authorities.is_none());
     }
 
     #[test]

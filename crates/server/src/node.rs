@@ -88,11 +88,12 @@ impl Opening {
         let facts = Facts { listeners, driver, driver_reason, workers, open_files };
         let Settings { config, certificates } = &*self.settings;
         let report = Report { config, certificates, facts: &facts };
+        // First the flag: who reads the report may ask at once.
+        self.readiness.started.store(true, Ordering::Release);
         match self.log_is_json {
             true => report.to_string().lines().for_each(|line| tracing::info!("{line}")),
             false => eprint!("{report}"),
         }
-        self.readiness.started.store(true, Ordering::Release);
     }
 }
 

@@ -31,9 +31,6 @@ section! {
         attempts_max: u32 = 3 => RESTART.count("attempts", 1, 10);
         /// Whether clients may come back with a token instead of the password (XEP-0484).
         fast: bool = true => RESTART;
-        /// How long such a token is good for; clients get a new one in time. Two weeks outlive a
-        /// holiday.
-        fast_token_lifetime_secs: Seconds = Seconds(14 * 86_400) => RESTART.seconds(60, 31_536_000);
     }
 }
 
@@ -49,8 +46,8 @@ section! {
     /// Bound resources.
     Sessions {
         /// What happens when a client binds a resource that is in use: `replace` ends the older
-        /// session, which is what a client that lost its connection needs; `rename` gives the newer
-        /// one another resource; `refuse` answers `<conflict/>`.
+        /// session, which is what a client that lost its connection needs; `refuse` answers
+        /// `<conflict/>` to the newer one.
         resource_conflict: ResourceConflict = ResourceConflict::Replace => RESTART;
     }
 }

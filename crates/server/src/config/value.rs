@@ -268,8 +268,6 @@ choice! {
     ResourceConflict {
         /// The older session is ended with `<conflict/>`.
         Replace = "replace",
-        /// The newer session gets another resource.
-        Rename = "rename",
         /// The newer session is refused with `<conflict/>`.
         Refuse = "refuse",
     }

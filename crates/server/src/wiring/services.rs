@@ -31,7 +31,7 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
     let services = services(stores, hosts, outbox);
     let router_config = RouterConfig {
         conflict: match config.sessions.resource_conflict {
-            ResourceConflict::Replace | ResourceConflict::Rename => ConflictPolicy::CloseOld,
+            ResourceConflict::Replace => ConflictPolicy::CloseOld,
             ResourceConflict::Refuse => ConflictPolicy::RefuseNew,
         },
         sessions_per_account_max: config.limits.resources_per_account_max as usize,
