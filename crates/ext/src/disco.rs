@@ -1,6 +1,12 @@
 //! What service discovery shows (XEP-0030), collected from the registrations.
 
+use std::fmt;
+use std::sync::Arc;
+
+use jackdaw_stanza::StanzaError;
 use jackdaw_xml::Element;
+
+use crate::{Ctx, Iq, Pending};
 
 /// `<identity/>` of an entity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +19,33 @@ pub struct Identity {
     pub name: &'static str,
 }
 
+/// The two questions of service discovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscoQuery {
+    /// Who are you and what can you do? (`disco#info`)
+    Info,
+    /// What belongs to you? (`disco#items`)
+    Items,
+}
+
+/// Answers for nodes of an extension's own: the whole `<query/>`, or none for a node that is not
+/// its own. The requester may not be trusted yet where the entity is a host.
+pub type DiscoNodeHandler = Arc<
+    dyn Fn(Ctx, Iq, DiscoQuery, &str) -> Pending<Result<Option<Element>, StanzaError>>
+        + Send
+        + Sync,
+>;
+
+/// A registered handler of nodes.
+#[derive(Clone)]
+pub struct DiscoNode(pub DiscoNodeHandler);
+
+impl fmt::Debug for DiscoNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DiscoNode(..)")
+    }
+}
+
 /// What one kind of entity shows.
 #[derive(Clone, Debug, Default)]
 pub struct Disco {
@@ -22,6 +55,8 @@ pub struct Disco {
     pub features: Vec<&'static str>,
     /// Extended information (XEP-0128), data forms.
     pub forms: Vec<Element>,
+    /// Who answers for nodes.
+    pub nodes: Vec<DiscoNode>,
 }
 
 impl Disco {

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod administration;
 mod ctx;
 mod disco;
 mod effect;
@@ -26,8 +27,9 @@ mod wire;
 mod xep;
 
 pub use accounts::{ACCOUNTS, AccountError, Accounts};
+pub use administration::Administration;
 pub use ctx::{Ctx, PhaseCtx};
-pub use disco::{Disco, Identity};
+pub use disco::{Disco, DiscoNode, DiscoNodeHandler, DiscoQuery, Identity};
 pub use effect::{Effect, Effects};
 pub use hosts::Hosts;
 pub use iq::{Iq, IqHandler, Reply};

@@ -11,7 +11,10 @@ use jackdaw_stanza::{Stanza, StanzaError};
 use jackdaw_store::{StoreError, Stores};
 use jackdaw_xml::Element;
 
-use crate::{Ctx, Disco, Hosts, Identity, Iq, IqHandler, PhaseCtx, Reply, Services};
+use crate::{
+    Ctx, Disco, DiscoNode, DiscoQuery, Hosts, Identity, Iq, IqHandler, Pending, PhaseCtx, Reply,
+    Services,
+};
 
 /// Whose IQs a handler answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -273,6 +276,18 @@ impl Registry {
     /// Extended information that discovery shows (XEP-0128).
     pub fn form(&mut self, at: At, form: Element) {
         self.disco_mut(at).forms.push(form);
+    }
+
+    /// Answers service discovery for nodes of the extension's own, see
+    /// [`DiscoNodeHandler`](crate::DiscoNodeHandler).
+    pub fn disco_nodes<F>(&mut self, at: At, handler: F)
+    where
+        F: Fn(Ctx, Iq, DiscoQuery, &str) -> Pending<Result<Option<Element>, StanzaError>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.disco_mut(at).nodes.push(DiscoNode(Arc::new(handler)));
     }
 
     fn disco_mut(&mut self, at: At) -> &mut Disco {

@@ -8,7 +8,7 @@ use jackdaw_session::{Account, Sessions, Slots};
 use jackdaw_store::{StoreError, Stores};
 
 use crate::registry::AccountLoader;
-use crate::{Accounts, Disco, Hosts, Locks, Outbox, Pending, Timestamp};
+use crate::{Accounts, Administration, Disco, Hosts, Locks, Outbox, Pending, Timestamp};
 
 /// The wall clock, for stamps. A trait, so that simulation decides the time.
 pub trait Clock: Send + Sync {
@@ -51,6 +51,8 @@ pub struct Services {
     pub spawn: Arc<dyn Spawn>,
     /// The way to the streams. Set once the edge stands.
     pub outbox: OnceLock<Arc<dyn Outbox>>,
+    /// What only the whole server can do. Set once the server stands.
+    pub administration: OnceLock<Arc<dyn Administration>>,
     /// What discovery shows of a host. Set once the registry is complete.
     pub host_disco: OnceLock<Disco>,
     /// What discovery shows of an account.

@@ -83,6 +83,7 @@ impl World {
             random: Arc::clone(&environment) as Arc<dyn Random>,
             spawn: Arc::clone(&environment) as Arc<dyn Spawn>,
             outbox: OnceLock::new(),
+            administration: OnceLock::new(),
             host_disco: OnceLock::new(),
             account_disco: OnceLock::new(),
             loaders: OnceLock::from(registry.loaders().to_vec()),

@@ -25,9 +25,9 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
     };
     let mut registry = Registry::default();
     jackdaw_im::register(&mut registry, &deps);
-    registry.order(&[], &[]);
+    jackdaw_xeps::register_all(&mut registry, &deps);
     registry.account_deleted(forget_tokens);
-    let im = Im::new(&deps, |_, _| false);
+    let im = Im::new(&deps, jackdaw_xeps::blocking::hides);
     let services = services(stores, hosts, outbox);
     let router_config = RouterConfig {
         conflict: match config.sessions.resource_conflict {
@@ -64,6 +64,7 @@ fn services(stores: Stores, hosts: Hosts, outbox: &Arc<StreamOutbox>) -> Arc<Ser
         random: Arc::new(SystemRandom),
         spawn: Arc::new(Runtime(Handle::current())),
         outbox: OnceLock::from(outbox),
+        administration: OnceLock::new(),
         host_disco: OnceLock::new(),
         account_disco: OnceLock::new(),
         loaders: OnceLock::new(),
