@@ -13,7 +13,7 @@ pub(crate) const RETRY: Duration = Duration::from_millis(100);
 /// Counted by all workers.
 pub(crate) struct House {
     connections: AtomicUsize,
-    connections_max: usize,
+    connections_max: AtomicUsize,
     origins: Origins,
     /// Set for good by `stop_accepting`.
     pub(crate) shut: AtomicBool,
@@ -23,7 +23,7 @@ impl House {
     pub(crate) fn new(limits: &Limits) -> House {
         House {
             connections: AtomicUsize::new(0),
-            connections_max: limits.connections_max,
+            connections_max: AtomicUsize::new(limits.connections_max),
             origins: Origins::new(limits.connections_per_address_max),
             shut: AtomicBool::new(false),
         }
@@ -32,7 +32,7 @@ impl House {
     /// Counts a socket in, unless there are too many.
     pub(crate) fn enter(&self, origin: Origin) -> Result<(), Refused> {
         // Workers share the last places without asking each other first.
-        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.connections_max {
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= self.max() {
             self.connections.fetch_sub(1, Ordering::Relaxed);
             return Err(Refused::Full);
         }
@@ -58,7 +58,16 @@ impl House {
     }
 
     fn places(&self) -> usize {
-        self.connections_max.saturating_sub(self.connections.load(Ordering::Relaxed))
+        self.max().saturating_sub(self.connections.load(Ordering::Relaxed))
+    }
+
+    /// Lowers the bound: there are not so many descriptors.
+    pub(crate) fn shrink(&self, max: usize) {
+        self.connections_max.fetch_min(max, Ordering::Relaxed);
+    }
+
+    fn max(&self) -> usize {
+        self.connections_max.load(Ordering::Relaxed)
     }
 }
 
@@ -111,7 +120,7 @@ impl Gate {
         self.closed_until = None;
         let places = self.house.places();
         // Once full, wait until some have left, so as not to go to and fro for each one.
-        let enough = if self.full { self.house.connections_max.div_ceil(100) } else { 1 };
+        let enough = if self.full { self.house.max().div_ceil(100) } else { 1 };
         self.full = places < enough;
         if self.full { 0 } else { places.min(self.tokens as usize) }
     }

@@ -124,7 +124,8 @@ pub struct Limits {
     /// Connections kept without a socket ([`Fate::Keep`](crate::Fate::Keep)), per worker.
     /// Beyond it `Keep` is treated as `Free`.
     pub kept_max: usize,
-    /// Descriptors left to the rest of the process: stores, HTTP, dialling out.
+    /// Descriptors left to the rest of the process: stores, HTTP, dialling out. With epoll there
+    /// are never more connections than descriptors beside these; with io_uring they need none.
     pub descriptors_reserve: u64,
     /// Waiting output above which [`Protocol::writable`](crate::Protocol::writable) is promised.
     pub output_high: usize,

@@ -111,6 +111,12 @@ impl Edge {
     }
 }
 
+/// How many sockets may have a descriptor of the process, less what others need.
+fn descriptors_for_sockets(reserve: u64) -> usize {
+    let all = crate::sys::raise_descriptor_limit().map_or(u64::MAX, |(_, now)| now);
+    usize::try_from(all.saturating_sub(reserve)).unwrap_or(usize::MAX).max(1)
+}
+
 /// A listener that needs the TLS configuration that is missing.
 fn without_tls(config: &EdgeConfig) -> Option<&ListenerConfig> {
     let needs = |listener: &&ListenerConfig| listener.tls != TlsMode::None;
@@ -179,6 +185,8 @@ impl<M: Send + 'static> Start<M> {
         {
             tracing::warn!(worker, %error, "cannot pin the worker to a core");
         }
+        let reserve = config.limits.descriptors_reserve;
+        let house = Arc::clone(&self.house);
         let gate = Gate::new(self.house, &config.limits, config.workers, clock::now());
         let core = Core::new(worker, mailbox.clone(), gate, config.limits.clone());
         let doorbell = Arc::clone(&mailbox.letterboxes[usize::from(worker)].doorbell);
@@ -203,6 +211,7 @@ impl<M: Send + 'static> Start<M> {
                 crate::worker::run(engine, *driver, &self.control, &self.published)
             }
             Chosen::Epoll(driver, _) => {
+                house.shrink(descriptors_for_sockets(reserve));
                 crate::worker::run(engine, *driver, &self.control, &self.published)
             }
         };
@@ -324,6 +333,11 @@ impl<M: Send> RunningEdge<M> {
         workers.iter().for_each(|worker| total += *worker);
         let (drivers, fallback) = (self.drivers.clone(), self.fallback.clone());
         EdgeStats { total, workers, drivers, fallback }
+    }
+
+    /// Whether all workers run. One that does not has logged why.
+    pub fn is_running(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Accepts no more connections; those there are stay.

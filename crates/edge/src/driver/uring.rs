@@ -120,7 +120,7 @@ impl Uring {
         let mut busy = false;
         for other in others.iter_mut() {
             other.ring.submit()?;
-            busy |= other.ring.has_completions();
+            busy |= other.ring.is_busy();
         }
         // Sockets grow idle without anything happening, but they need looking after.
         let all = || others.iter().chain([&*hub]);

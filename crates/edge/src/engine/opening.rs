@@ -21,6 +21,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn begin(&mut self, slot: u32, listener: u16, address: SocketAddr) {
         let config = &self.listeners[usize::from(listener)];
         let local = config.address;
+        self.connections.reach(slot);
         self.core.links[slot].listener = listener;
         if config.proxy_protocol {
             self.core.links[slot].phase = Phase::Proxy;
@@ -88,7 +89,6 @@ impl<P: Protocol> Engine<P> {
         let protocol = &mut self.protocol;
         match catch_unwind(AssertUnwindSafe(|| protocol.open(&mut io, peer))) {
             Ok(Some(connection)) => {
-                self.connections.reach(slot);
                 self.connections[slot] = Some(connection);
                 self.core.links[slot].opened = true;
             }
@@ -153,8 +153,11 @@ impl<P: Protocol> Engine<P> {
     /// Takes TLS bytes and hands on what is in them.
     pub(super) fn unseal(&mut self, slot: u32, bytes: &mut [u8]) {
         let Some(mut session) = self.core.links[slot].tls.take() else { return };
-        if session.outgoing.capacity() == 0 {
-            session.outgoing = self.core.pool.take();
+        // A session owns buffers only while there is something in them.
+        for buffer in [&mut session.outgoing, &mut session.incoming] {
+            if buffer.capacity() == 0 {
+                *buffer = self.core.pool.take();
+            }
         }
         let result = session.receive(bytes, |received| match received {
             Received::Secured(info) => {
@@ -174,8 +177,10 @@ impl<P: Protocol> Engine<P> {
         if session.has_to_say() {
             self.core.mark_dirty(slot);
         }
-        if session.outgoing.is_empty() {
-            self.core.pool.give(std::mem::take(&mut session.outgoing));
+        for buffer in [&mut session.outgoing, &mut session.incoming] {
+            if buffer.is_empty() {
+                self.core.pool.give(std::mem::take(buffer));
+            }
         }
         self.core.links[slot].tls = Some(session);
         if let Err(failed) = result {

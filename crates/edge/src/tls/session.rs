@@ -35,7 +35,7 @@ pub(crate) struct Session {
     /// Bytes for the peer.
     pub(crate) outgoing: Vec<u8>,
     /// The beginning of a record whose end has not come: at most one record.
-    incoming: Vec<u8>,
+    pub(crate) incoming: Vec<u8>,
     /// Handshake bytes that wait for their turn.
     pub(crate) backlog: Vec<u8>,
 }
@@ -83,7 +83,10 @@ impl Session {
             bytes = rest;
             if record_bytes(&self.incoming) == Some(self.incoming.len()) {
                 let mut record = std::mem::take(&mut self.incoming);
-                self.take_record(&mut record, &mut report)?;
+                let taken = self.take_record(&mut record, &mut report);
+                record.clear();
+                self.incoming = record;
+                taken?;
             }
         }
         Ok(())

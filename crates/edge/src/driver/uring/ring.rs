@@ -1,5 +1,6 @@
 //! One ring: its requests, its listening sockets and its buffers.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::os::fd::AsRawFd;
@@ -112,6 +113,8 @@ pub(super) struct Ring {
     places: Vec<Box<AcceptPlace>>,
     buffers: Buffers,
     slots: u32,
+    /// Requests that the queue had no room for: at most a few per socket.
+    backlog: VecDeque<squeue::Entry>,
     /// Rung when there is work, if somebody else waits for it.
     pub(super) bell: Doorbell,
 }
@@ -132,7 +135,15 @@ impl Ring {
         let buffers = config.buffers_per_ring.max(1).checked_next_power_of_two();
         let buffers = Buffers::register(&ring, buffers.ok_or(io::ErrorKind::InvalidInput)?)?;
         let bell = Doorbell::new()?;
-        Ok(Ring { ring, listeners: Vec::new(), places: Vec::new(), buffers, slots, bell })
+        Ok(Ring {
+            ring,
+            listeners: Vec::new(),
+            places: Vec::new(),
+            buffers,
+            slots,
+            backlog: VecDeque::new(),
+            bell,
+        })
     }
 
     /// Places in the table of direct descriptors.
@@ -153,11 +164,13 @@ impl Ring {
     }
 
     pub(super) fn submit(&mut self) -> io::Result<()> {
+        self.push_backlog();
         interrupted_is_fine(self.ring.submit())
     }
 
     pub(super) fn submit_and_wait(&mut self, wait: Option<Duration>) -> io::Result<()> {
-        if !self.ring.completion().is_empty() {
+        self.push_backlog();
+        if self.is_busy() {
             return self.submit();
         }
         let Some(wait) = wait else {
@@ -168,8 +181,9 @@ impl Ring {
         interrupted_is_fine(self.ring.submitter().submit_with_args(1, &args))
     }
 
-    pub(super) fn has_completions(&mut self) -> bool {
-        !self.ring.completion().is_empty()
+    /// Whether there is something to do without waiting.
+    pub(super) fn is_busy(&mut self) -> bool {
+        !self.ring.completion().is_empty() || !self.backlog.is_empty()
     }
 
     pub(super) fn collect(&mut self, completions: &mut Vec<Completion>) {
@@ -181,15 +195,30 @@ impl Ring {
     /// # Safety
     ///
     /// What the request points to stays valid and unaliased until its last completion.
-    unsafe fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: as this function demands.
-        while unsafe { self.ring.submission().push(entry) }.is_err() {
-            if let Err(error) = self.submit() {
-                // The kernel is out of memory. What cannot be asked for is not lost: the
-                // engine's deadlines close whoever waits for it in vain.
-                tracing::error!(%error, "io_uring takes no request");
+    unsafe fn push(&mut self, entry: squeue::Entry) {
+        if self.backlog.is_empty() {
+            // SAFETY: as this function demands.
+            let mut pushed = unsafe { self.ring.submission().push(&entry) };
+            if pushed.is_err() && self.submit().is_ok() {
+                // SAFETY: likewise.
+                pushed = unsafe { self.ring.submission().push(&entry) };
+            }
+            if pushed.is_ok() {
                 return;
             }
+        }
+        // The kernel takes nothing before its completions are looked at; the next turn does.
+        self.backlog.push_back(entry);
+    }
+
+    /// Moves what did not fit before into the queue.
+    fn push_backlog(&mut self) {
+        while let Some(entry) = self.backlog.front() {
+            // SAFETY: whoever called `push` keeps its promise until the completion.
+            if unsafe { self.ring.submission().push(entry) }.is_err() {
+                return;
+            }
+            self.backlog.pop_front();
         }
     }
 
@@ -197,7 +226,7 @@ impl Ring {
     fn push_plain(&mut self, entry: squeue::Entry, op: Op, generation: u32, slot: u32) {
         let entry = entry.user_data(name(op, generation, slot));
         // SAFETY: the callers below use operations without pointers.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(entry) };
     }
 
     pub(super) fn receive(&mut self, slot: u32, generation: u32) {
@@ -239,7 +268,7 @@ impl Ring {
             .build()
             .user_data(name(Op::Send, generation, slot));
         // SAFETY: as this function demands.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(entry) };
     }
 
     pub(super) fn watch_doorbell(&mut self, op: Op, slot: u32, bell: &Doorbell) -> io::Result<()> {
@@ -295,7 +324,7 @@ impl Ring {
             .user_data(name(Op::Accept, 0, index as u32));
         // SAFETY: the place is boxed, so it does not move, and it is not used again before the
         // completion makes it unarmed.
-        unsafe { self.push(&entry) };
+        unsafe { self.push(entry) };
     }
 
     fn cancel_accepts(&mut self, listener: usize, wanted: usize) {
