@@ -9,6 +9,7 @@ use crate::login::shown;
 use crate::pattern::{compare, without_layout};
 use crate::script::{Act, Order, Script, Step};
 use crate::server::{Launch, Server};
+use crate::splitter::{Piece, split_off};
 use crate::template::{Captures, fill};
 
 /// How often everybody pings before nothing may be on its way any more. A stanza goes from its
@@ -176,15 +177,11 @@ impl Performance {
 
     fn receives_header(&mut self, who: usize, text: &str, line: usize) -> Result<()> {
         let closed = text.trim_end().strip_suffix('>').unwrap_or(text);
-        let expected = elements(&format!("{closed}/>"), line)?;
-        let arrival = self.actors[who].next(false)?;
-        match (&arrival, expected.first()) {
-            (Arrival::Header(header), Some(pattern)) => {
-                compare(pattern, header, &mut self.captures).map_err(|why| {
-                    Error::unexpected(format!("{why}\n     got: {}", readable(header)))
-                })
-            }
-            (other, _) => Err(Error::unexpected(format!("got {}", shown(other)))),
+        let pattern = element(format!("{closed}/>").trim().as_bytes(), line)?;
+        match &self.actors[who].next(false)? {
+            Arrival::Header(header) => compare(&pattern, header, &mut self.captures)
+                .map_err(|why| Error::unexpected(format!("{why}\n     got: {}", readable(header)))),
+            other => Err(Error::unexpected(format!("got {}", shown(other)))),
         }
     }
 
@@ -226,16 +223,30 @@ impl Performance {
     }
 }
 
-/// Reads the elements of a block.
+/// Reads the elements of a block, one after the other as on a stream.
 fn elements(text: &str, line: usize) -> Result<Vec<Element>> {
-    let wrapped = format!("<block xmlns='{}'>{text}</block>", jackdaw_xml::ns::CLIENT);
-    let block = Element::parse(wrapped.as_bytes(), &Scope::client(), &Limits::after_auth())
-        .map_err(|error| Error::Script { line, why: format!("{error} in the block below") })?;
-    let elements: Vec<Element> = block.children().map(without_layout).collect();
-    match elements.is_empty() {
-        true => Err(Error::Script { line, why: "an element belongs below, indented".into() }),
+    let mut bytes = text.as_bytes().to_vec();
+    let mut elements = Vec::new();
+    while let Some(piece) = split_off(&mut bytes) {
+        match piece {
+            Piece::Element(bytes) => elements.push(element(&bytes, line)?),
+            Piece::Header(_) | Piece::End => return Err(no_element(line)),
+        }
+    }
+    match elements.is_empty() || !bytes.is_empty() {
+        true => Err(no_element(line)),
         false => Ok(elements),
     }
+}
+
+fn element(bytes: &[u8], line: usize) -> Result<Element> {
+    Element::parse(bytes, &Scope::client(), &Limits::after_auth())
+        .map(|element| without_layout(&element))
+        .map_err(|error| Error::Script { line, why: format!("{error} in the block below") })
+}
+
+fn no_element(line: usize) -> Error {
+    Error::Script { line, why: "whole elements belong below, indented".into() }
 }
 
 fn readable(element: &Element) -> String {

@@ -3,6 +3,7 @@
  * Where the server is comes from the environment. Writes `ok NAME` or `not ok NAME: WHY` per
  * check. Every wait is for a state, with a deadline; no check sleeps. */
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -391,6 +392,8 @@ int main(void)
     password = getenv("XMPP_PASSWORD");
     starttls_port = (unsigned short)atoi(getenv("XMPP_PORT"));
     direct_tls_port = (unsigned short)atoi(getenv("XMPP_TLS_PORT"));
+    /* Writing to a broken connection is an error and not the end. */
+    signal(SIGPIPE, SIG_IGN);
     xmpp_initialize();
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         /* Debugging needs what libstrophe sees: STROPHE_LOG=1. */
