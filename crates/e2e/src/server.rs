@@ -46,6 +46,12 @@ pub struct Listeners {
     pub http: SocketAddr,
 }
 
+impl Listeners {
+    fn all(&self) -> [SocketAddr; 4] {
+        [self.starttls, self.direct_tls, self.plain, self.http]
+    }
+}
+
 /// A server, running or not.
 #[derive(Debug)]
 pub struct Server {
@@ -120,8 +126,7 @@ impl Server {
             .map_err(Error::io(format!("starting {}", self.binary.display())))?;
         let child = self.process.insert(child);
         let deadline = Instant::now() + PATIENCE;
-        let ports = [self.listeners.starttls, self.listeners.direct_tls, self.listeners.plain];
-        for port in ports {
+        for port in self.listeners.all() {
             while TcpStream::connect(port).is_err() {
                 if let Ok(Some(status)) = child.try_wait() {
                     return Err(Error::Server(format!("ended at once: {status}")));
@@ -144,9 +149,21 @@ impl Server {
         }
     }
 
-    /// Kills it, as a power cut would but for the disk.
+    /// Kills it, as a power cut would but for the disk, and waits until the kernel has cleared up.
+    ///
+    /// Sockets that io_uring holds outlive their process for a moment, and would take connections.
     pub fn kill(&mut self) -> Result<()> {
-        self.end("KILL").map(drop)
+        self.end("KILL")?;
+        let deadline = Instant::now() + PATIENCE;
+        for port in self.listeners.all() {
+            while TcpStream::connect(port).is_ok() {
+                if Instant::now() > deadline {
+                    return Err(Error::Server(format!("is dead and still listens on {port}")));
+                }
+                std::thread::sleep(GLANCE);
+            }
+        }
+        Ok(())
     }
 
     fn end(&mut self, signal: &str) -> Result<ExitStatus> {
