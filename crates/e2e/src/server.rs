@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -23,6 +25,10 @@ const LOG_TAIL: usize = 4_000;
 
 /// PBKDF2 rounds of the accounts here: the fewest RFC 7677 §4 allows, because clients pay as well.
 const SCRAM_ITERATIONS: i64 = 4_096;
+
+/// Where the servers listen: below the ports that Linux gives to outgoing connections, one of which
+/// could otherwise take a port between its choice and the server's start.
+const PORTS: Range<u16> = 15_000..32_000;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -225,18 +231,30 @@ impl Drop for Server {
     }
 }
 
-/// Ports that were free a moment ago. The server sets its own ports in its configuration, so it
-/// cannot be handed bound sockets.
+/// Ports that were free a moment ago. The server binds what its configuration says, so it cannot
+/// be handed bound sockets.
 fn free_ports() -> Result<Listeners> {
-    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = [bind(), bind(), bind(), bind()];
-    let mut ports = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); 4];
-    for (port, listener) in ports.iter_mut().zip(&held) {
-        let address = listener.as_ref().ok().and_then(|listener| listener.local_addr().ok());
-        *port = address.ok_or_else(|| Error::Server("no port is free".into()))?;
+    Ok(Listeners {
+        starttls: free_port()?,
+        direct_tls: free_port()?,
+        plain: free_port()?,
+        http: free_port()?,
+    })
+}
+
+fn free_port() -> Result<SocketAddr> {
+    /// Offset of the port to try next; two runs at once begin at different ones.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(4_099);
+    for _ in 0..PORTS.len() {
+        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (offset % PORTS.len() as u32) as u16;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
     }
-    let [starttls, direct_tls, plain, http] = ports;
-    Ok(Listeners { starttls, direct_tls, plain, http })
+    Err(Error::Server("no port is free".into()))
 }
 
 fn base_config(launch: &Launch, listeners: &Listeners) -> Table {
