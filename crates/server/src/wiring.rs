@@ -4,6 +4,7 @@
 //! clock, the random generator and the runtime as the pure crates know them, `services` builds
 //! extensions and router.
 
+mod administration;
 mod platform;
 mod services;
 mod settings;
@@ -18,6 +19,9 @@ use jackdaw_http::Metrics;
 use jackdaw_router::Router;
 use jackdaw_store::Engine;
 
+use tokio::runtime::Handle;
+
+use self::administration::NodeAdministration;
 use crate::collect;
 use crate::config::Config;
 use crate::node::{Node, Settings, Started};
@@ -66,7 +70,9 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     count(&metrics, &edge, &shared);
     let store = Arc::clone(&engine);
     readiness.require(move || store.health().err().map(|error| error.to_string().into()));
-    admin.serve(Arc::new(store_accounts(config, &router)));
+    let accounts = Arc::new(store_accounts(config, &router));
+    administer(&router, &accounts, &shutdown);
+    admin.serve(accounts);
     opening.announce(started(config, &edge));
     follow(&mut watched, &shutdown, &tls).await;
     stop(config, &shutdown, edge, engine).await;
@@ -84,7 +90,9 @@ fn shared(
     let streams = settings::streams(config, router.registry())?;
     let kinds = settings::listener_kinds(config);
     let router = Arc::clone(router);
-    Ok(C2sShared::new(router, Arc::clone(outbox), pool, streams, kinds, workers))
+    let mut shared = C2sShared::new(router, Arc::clone(outbox), pool, streams, kinds, workers);
+    shared.enable_carbons = jackdaw_xeps::carbons::enable;
+    Ok(shared)
 }
 
 fn start_edge(
@@ -115,6 +123,18 @@ fn started(config: &Config, edge: &RunningEdge<Mail>) -> Started {
         c2s.push((kind, addresses.by_ref().take(sockets.len()).collect()));
     }
     Started { c2s, driver: driver.into(), driver_reason, workers: stats.workers.len() }
+}
+
+/// Gives extensions what only the whole server can do.
+fn administer(router: &Arc<Router>, accounts: &Arc<StoreAccounts>, shutdown: &Shutdown) {
+    let services = router.services();
+    let administration = NodeAdministration {
+        accounts: Arc::clone(accounts),
+        shutdown: shutdown.clone(),
+        started_at: services.clock.now(),
+        runtime: Handle::current(),
+    };
+    services.administration.get_or_init(|| Arc::new(administration));
 }
 
 /// Copies counters when they are asked for. The edge is gone while the node stops.

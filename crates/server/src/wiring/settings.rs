@@ -17,12 +17,13 @@ use jackdaw_stream::c2s::{
     C2sConfig, CsiConfig, Deadlines, Host, KeepaliveConfig, SmConfig, StreamLimits,
 };
 use jackdaw_stream::sasl::{Decoy, Hash, SaslConfig};
+use jackdaw_xeps::{blocking, contact, private_storage, vcard};
 use jackdaw_xml::Limits as XmlLimits;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::WiringError;
-use crate::config::{Config, Driver, ListenerKind, Mechanism, Seconds};
+use crate::config::{Config, ContactUri, Driver, ListenerKind, Mechanism, Seconds};
 use crate::node::Settings;
 
 /// Bytes of the secrets that make decoys and stable resources.
@@ -247,6 +248,24 @@ fn features(registry: &Registry) -> Bytes {
 }
 
 /// What extensions are configured with.
-pub(super) fn extensions(_config: &Config) -> Slots {
-    Slots::default()
+pub(super) fn extensions(config: &Config) -> Slots {
+    let uris = |list: &[ContactUri]| list.iter().map(ToString::to_string).collect();
+    let Config { contacts, limits, .. } = config;
+    let mut slots = Slots::default();
+    slots.set(contact::Config {
+        abuse: uris(&contacts.abuse),
+        admin: uris(&contacts.admin),
+        feedback: uris(&contacts.feedback),
+        sales: uris(&contacts.sales),
+        security: uris(&contacts.security),
+        status: uris(&contacts.status),
+        support: uris(&contacts.support),
+    });
+    slots.set(blocking::Config { items_max: limits.blocklist_items_max as usize });
+    slots.set(private_storage::Config {
+        bytes_max: limits.private_bytes_max as usize,
+        ..private_storage::Config::default()
+    });
+    slots.set(vcard::Config { bytes_max: limits.vcard_bytes_max as usize });
+    slots
 }
