@@ -19,8 +19,7 @@ pub(crate) struct Census {
 
 impl Census {
     /// Checks that the bytes are UTF-8 and characters of XML (XML 1.0 §2.2), and counts.
-    pub fn take(bytes: &[u8]) -> Result<(&str, Census), XmlError> {
-        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| XmlError::BadFormat)?;
+    pub fn take(bytes: &[u8]) -> Result<Census, XmlError> {
         let mut ampersand = Lanes::zero();
         let mut bracket = Lanes::zero();
         let mut control = Lanes::zero();
@@ -44,13 +43,15 @@ impl Census {
             has_bracket: bracket.mask() != 0,
             ..Census::default()
         };
+        // Without a byte beyond ASCII it is UTF-8 already.
+        if wide.mask() != 0 {
+            simdutf8::basic::from_utf8(bytes).map_err(|_| XmlError::BadFormat)?;
+            refuse_noncharacters(bytes)?;
+        }
         if control.mask() != 0 {
             census.count_control_characters(bytes)?;
         }
-        if wide.mask() != 0 {
-            refuse_noncharacters(bytes)?;
-        }
-        Ok((text, census))
+        Ok(census)
     }
 
     fn count_control_characters(&mut self, bytes: &[u8]) -> Result<(), XmlError> {
@@ -83,7 +84,7 @@ mod tests {
             let with = |byte: u8| {
                 let mut bytes = vec![b'a'; 40];
                 bytes[at] = byte;
-                Census::take(&bytes).map(|(_, census)| census)
+                Census::take(&bytes)
             };
             let none = Census::default();
             assert_eq!(with(b'b'), Ok(none));

@@ -245,17 +245,20 @@ impl Framer {
                 & match content {
                     Content::Text => marks.lt,
                     Content::Open => u64::MAX,
-                    Content::StartTag { .. } => marks.lt | marks.gt | marks.apos | marks.quot,
+                    Content::StartTag { .. } | Content::EndTag => marks.lt | marks.gt,
                     Content::Value { quote: b'"' } => marks.lt | marks.quot,
                     Content::Value { .. } => marks.lt | marks.apos,
-                    Content::EndTag => marks.lt | marks.gt,
                 };
-            if wanted == 0 {
-                if let Content::StartTag { after_slash } = &mut content
-                    && live != 0
-                {
+            if let Content::StartTag { after_slash } = &mut content {
+                if let Some((quote, rest)) = marks.open_value(live, wanted) {
+                    (content, live) = (Content::Value { quote }, rest);
+                    continue;
+                }
+                if wanted == 0 && live != 0 {
                     *after_slash = block[length - 1] == b'/';
                 }
+            }
+            if wanted == 0 {
                 return Ok(Block::Read(content));
             }
             let at = wanted.trailing_zeros() as usize;
@@ -275,7 +278,6 @@ impl Framer {
                 },
                 _ if byte == b'<' => return Err(LT_IN_TAG),
                 Content::Value { .. } => Content::StartTag { after_slash: false },
-                Content::StartTag { .. } if byte != b'>' => Content::Value { quote: byte },
                 Content::StartTag { after_slash } => {
                     let is_empty = if at == 0 { after_slash } else { block[at - 1] == b'/' };
                     if let Some(frame) = self.start_tag(is_empty, depth_max)? {

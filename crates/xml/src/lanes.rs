@@ -191,6 +191,24 @@ impl Marks {
         }
         marks
     }
+
+    /// The attribute value that is open at the first of `stops` or, without one, at the end of
+    /// the block: its quote, and the bytes from there on. `live` begins in a start tag.
+    ///
+    /// Values are mostly all in quotes of one kind: then it is enough to count them.
+    #[inline(always)]
+    pub fn open_value(&self, live: u64, stops: u64) -> Option<(u8, u64)> {
+        let before = live & stops.wrapping_sub(1) & !stops;
+        let (apos, quot) = (self.apos & before, self.quot & before);
+        if apos != 0 && quot != 0 {
+            // Each kind may stand inside the other: on from the first value that opens.
+            let first = (apos | quot).trailing_zeros();
+            let quote = if apos.trailing_zeros() == first { b'\'' } else { b'"' };
+            return Some((quote, live & (u64::MAX << first) << 1));
+        }
+        let is_open = (apos | quot).count_ones() % 2 == 1;
+        is_open.then(|| (if quot == 0 { b'\'' } else { b'"' }, live & !before))
+    }
 }
 
 /// The sixteen bytes at `at`, unless fewer are left.

@@ -3,8 +3,8 @@
 use crate::stack::Stack;
 use crate::{Limit, Scope, XmlError, ns};
 
-/// Prefixes bound at a time. Lookups walk them, so it stays small; documents in use bind three.
-const PREFIXES_OPEN_MAX: usize = 64;
+/// Declarations in force at a time. Lookups walk them, so they stay few; stanzas in use have three.
+const DECLARATIONS_OPEN_MAX: usize = 64;
 
 /// The prefix that stream headers use for their own namespace.
 const STREAM_PREFIX: &str = "stream";
@@ -13,29 +13,18 @@ const STREAM_PREFIX: &str = "stream";
 pub(crate) struct Namespaces<'a> {
     scope: &'a Scope,
     default: &'a str,
-    bindings: Stack<Binding<'a>, 4>,
+    bindings: Stack<Binding<'a>, 8>,
     declared: u16,
     declared_max: u16,
 }
 
 #[derive(Clone, Copy)]
 struct Binding<'a> {
+    /// Empty for the default namespace.
     prefix: &'a str,
+    /// What the prefix is bound to. For the default namespace, what it was bound to before.
     ns: &'a str,
     depth: usize,
-}
-
-/// What closing an element brings back.
-#[derive(Clone, Copy)]
-pub(crate) struct Mark<'a> {
-    default: &'a str,
-    /// At most `PREFIXES_OPEN_MAX`.
-    bindings: u32,
-}
-
-impl Mark<'_> {
-    /// Stands where there is no mark.
-    pub const UNUSED: Mark<'static> = Mark { default: "", bindings: 0 };
 }
 
 /// A prefix that was found.
@@ -58,16 +47,29 @@ impl<'a> Namespaces<'a> {
         self.default
     }
 
+    /// How many declarations are in force. There are at most `DECLARATIONS_OPEN_MAX`.
     #[inline(always)]
-    pub fn mark(&self) -> Mark<'a> {
-        Mark { default: self.default, bindings: self.bindings.len() as u32 }
+    pub fn len(&self) -> u32 {
+        self.bindings.len() as u32
     }
 
-    /// Forgets what was declared since the mark.
+    /// Forgets the declarations beyond the first `length`.
     #[inline(always)]
-    pub fn reset(&mut self, mark: Mark<'a>) {
-        self.default = mark.default;
-        self.bindings.truncate(mark.bindings as usize);
+    pub fn truncate(&mut self, length: u32) {
+        if self.len() > length {
+            self.forget(length);
+        }
+    }
+
+    #[inline(never)]
+    fn forget(&mut self, length: u32) {
+        while self.len() > length
+            && let Some(binding) = self.bindings.pop()
+        {
+            if binding.prefix.is_empty() {
+                self.default = binding.ns;
+            }
+        }
     }
 
     #[inline(never)]
@@ -79,13 +81,14 @@ impl<'a> Namespaces<'a> {
         }
     }
 
-    /// `xmlns='ns'`.
+    /// `xmlns='ns'` on an element of this depth.
     #[inline(always)]
-    pub fn declare_default(&mut self, ns: &'a str) -> Result<(), XmlError> {
+    pub fn declare_default(&mut self, ns: &'a str, depth: usize) -> Result<(), XmlError> {
         self.count()?;
         if ns == ns::XML || ns == ns::XMLNS {
             return Err(XmlError::BadNamespacePrefix);
         }
+        self.bindings.push(Binding { prefix: "", ns: self.default, depth });
         self.default = ns;
         Ok(())
     }
@@ -105,16 +108,13 @@ impl<'a> Namespaces<'a> {
             return Err(XmlError::BadNamespacePrefix);
         }
         let rebinds = self.resolve(prefix).is_some_and(|known| known.ns != ns);
-        if self.bindings.len() >= PREFIXES_OPEN_MAX {
-            return Err(XmlError::Limit(Limit::Namespaces));
-        }
         self.bindings.push(Binding { prefix, ns, depth });
         Ok(!rebinds && !is_xml && prefix != STREAM_PREFIX)
     }
 
     #[inline(always)]
     fn count(&mut self) -> Result<(), XmlError> {
-        if self.declared >= self.declared_max {
+        if self.declared >= self.declared_max || self.bindings.len() >= DECLARATIONS_OPEN_MAX {
             return Err(XmlError::Limit(Limit::Namespaces));
         }
         self.declared += 1;
