@@ -10,7 +10,7 @@ use crate::StreamError;
 use crate::xml::{attribute, declare};
 use bytes::Bytes;
 use jackdaw_stanza::{Condition, Delivery, IqType, ParseError, Stanza, StanzaError, Type, ns};
-use jackdaw_xml::Element;
+use jackdaw_xml::{Element, StanzaTokenizer, Token, Tokenizer};
 use std::borrow::Cow;
 use std::time::Instant;
 
@@ -35,6 +35,9 @@ impl C2s {
         // A message, presence or iq that is not prefixed, which is nearly everything.
         let is_likely_stanza = matches!(xml.get(1), Some(b'm' | b'p' | b'i'));
         if !is_likely_stanza {
+            if let Some(ack) = self.read_ack(&xml)? {
+                return self.handle_ack(cx, ack);
+            }
             let element = Element::parse(&xml, &self.input.scope, self.limits())?;
             if element.ns() != ns::CLIENT {
                 return self.handle_nonza(cx, &element);
@@ -92,7 +95,9 @@ impl C2s {
         let csi = self.config.csi.enabled;
         match (element.ns(), element.name()) {
             (ns::SM, "r") => self.handle_request(cx),
-            (ns::SM, "a") => return self.handle_acknowledgement(cx, element),
+            (ns::SM, "a") => {
+                return self.handle_acknowledgement(cx, element.attr("h").and_then(parse_h));
+            }
             (ns::SM, "enable") => self.handle_enable(cx, element),
             (ns::SM, "resume") => write_failed(cx.out, Condition::UnexpectedRequest, None),
             (ns::CSI, "active") if csi => self.set_client_state(cx, ClientState::Active),
@@ -143,19 +148,42 @@ impl C2s {
     fn handle_acknowledgement(
         &mut self,
         cx: &mut Cx<'_>,
-        element: &Element,
+        h: Option<u32>,
     ) -> Result<(), StreamError> {
         let State::Established(session) = &mut self.state else { return Ok(()) };
         let Some(sm) = &mut session.sm else {
             write_failed(cx.out, Condition::UnexpectedRequest, None);
             return Ok(());
         };
-        let h = element.attr("h").and_then(parse_h);
         let h = h.ok_or(StreamError::bad_format().text("h is not a number"))?;
         sm.outbound
             .acknowledge(h, |settle| cx.events.push_back(Event::Settled(settle)))
             .map_err(|error| StreamError::handled_count_too_high(error.h, error.send_count))?;
         self.ask_if_due(cx);
+        Ok(())
+    }
+
+    /// `<r/>` and `<a/>` as they are usually written, without building a tree: they come as often
+    /// as stanzas do.
+    fn read_ack(&self, xml: &[u8]) -> Result<Option<Ack>, StreamError> {
+        let mut tokens = Tokenizer::new(xml, &self.input.scope, self.limits());
+        let Some(Token::Start(start)) = tokens.next()? else { return Ok(None) };
+        let is_whole = start.is_empty && start.end as usize == xml.len();
+        Ok(match start.local {
+            "r" if is_whole && start.ns == ns::SM => Some(Ack::Request),
+            "a" if is_whole && start.ns == ns::SM => {
+                let h = start.attribute("h");
+                Some(Ack::Answer(h.and_then(|h| parse_h(&h.value()))))
+            }
+            _ => None,
+        })
+    }
+
+    fn handle_ack(&mut self, cx: &mut Cx<'_>, ack: Ack) -> Result<(), StreamError> {
+        match ack {
+            Ack::Request => self.handle_request(cx),
+            Ack::Answer(h) => self.handle_acknowledgement(cx, h)?,
+        }
         Ok(())
     }
 
@@ -242,6 +270,14 @@ impl C2s {
             self.timers.set(Timer::Silence, self.heard_at + keepalive.idle);
         }
     }
+}
+
+/// An ack element (XEP-0198 §4).
+enum Ack {
+    /// `<r/>`
+    Request,
+    /// `<a/>`, with its `h` if that is a number.
+    Answer(Option<u32>),
 }
 
 /// A ping (XEP-0199 §4.1), which every client answers, if with an error.

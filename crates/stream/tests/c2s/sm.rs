@@ -333,3 +333,21 @@ fn a_client_that_leaves_is_not_kept_waiting() {
         "#]],
     );
 }
+
+#[test]
+fn acks_are_understood_however_they_are_written() {
+    check(
+        |pair| {
+            pair.deliver_tracked(message("Ay me!"), Some(Settle(1)));
+            pair.log();
+            pair.client("<sm:a xmlns:sm='urn:xmpp:sm:3' h='0'></sm:a>");
+            pair.client("<a h=\"&#49;\" xmlns=\"urn:xmpp:sm:3\"> </a>");
+            pair.client("<r xmlns='urn:xmpp:sm:3'></r>").client("<r xmlns='urn:xmpp:sm:3' a='b'/>");
+        },
+        expect![[r#"
+            * settled 1
+            <a xmlns='urn:xmpp:sm:3' h='0'/>
+            <a xmlns='urn:xmpp:sm:3' h='0'/>
+        "#]],
+    );
+}
