@@ -57,17 +57,9 @@ impl C2s {
             }
             state => {
                 self.state = state;
-                self.leave(cx);
+                self.close(cx, None);
             }
         }
-    }
-
-    /// The last acknowledgement, if there is something to tell, and the end.
-    pub(super) fn leave(&mut self, cx: &mut Cx<'_>) {
-        if self.state.sm_mut().is_some_and(|sm| !sm.inbound.is_told()) {
-            self.acknowledge(cx);
-        }
-        self.close(cx, None);
     }
 
     /// The last that the client hears of this stream; says whether there is a socket to close. A
@@ -81,6 +73,10 @@ impl C2s {
         }
         if !self.is_open {
             self.write_header(cx.out);
+        }
+        // Whatever ends the stream, what was accepted need not be sent again.
+        if self.state.sm_mut().is_some_and(|sm| sm.inbound.has_news()) {
+            self.acknowledge(cx);
         }
         if let Some(error) = error {
             error.write_to(cx.out);

@@ -203,7 +203,7 @@ impl C2s {
         match &self.state {
             State::Established(_) if is_due => self.acknowledge(cx),
             State::CatchingUp(_) if is_caught_up => self.stop_catching_up(cx),
-            State::Leaving(_) if is_caught_up => self.leave(cx),
+            State::Leaving(_) if is_caught_up => self.close(cx, None),
             _ => {}
         }
     }
@@ -232,7 +232,7 @@ impl C2s {
                 self.acknowledge(cx);
             }
             State::CatchingUp(_) => self.stop_catching_up(cx),
-            State::Leaving(_) => self.leave(cx),
+            State::Leaving(_) => self.close(cx, None),
             _ => {}
         }
     }

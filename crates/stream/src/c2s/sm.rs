@@ -135,9 +135,9 @@ impl Inbound {
         self.handled
     }
 
-    /// Whether the client knows of everything it sent that it is accepted.
-    pub fn is_told(&self) -> bool {
-        self.told == self.received
+    /// Whether more is accepted than the client knows.
+    pub fn has_news(&self) -> bool {
+        self.told != self.handled
     }
 
     /// How many stanzas are received and not known to be accepted in turn.

@@ -351,3 +351,22 @@ fn acks_are_understood_however_they_are_written() {
         "#]],
     );
 }
+
+#[test]
+fn a_server_that_shuts_down_says_what_it_accepted() {
+    check(
+        |pair| {
+            pair.client(PRESENCE).close(jackdaw_stream::StreamError::system_shutdown());
+        },
+        expect![[r#"
+            * stanza 1: <presence/>
+            <a xmlns='urn:xmpp:sm:3' h='1'/>
+              <stream:error>
+              <system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>
+              </stream:error>
+              </stream:stream>
+            * ended
+            * close
+        "#]],
+    );
+}
