@@ -48,6 +48,9 @@ pub enum Command {
     /// Print or check a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print the extensions as JSON, for docs/xeps.md and doap.xml
+    #[command(hide = true)]
+    Xeps,
 }
 
 /// What can be done to accounts.

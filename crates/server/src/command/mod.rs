@@ -4,6 +4,7 @@ mod config;
 mod password;
 mod serve;
 mod user;
+mod xeps;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,7 @@ fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Serve => serve::run(place),
         Command::User(command) => user::run(command, &place),
         Command::Config(command) => config::run(command, &place),
+        Command::Xeps => print(&xeps::json()),
     }
 }
 
