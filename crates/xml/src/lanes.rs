@@ -207,7 +207,8 @@ impl Marks {
             return Some((quote, live & (u64::MAX << first) << 1));
         }
         let is_open = (apos | quot).count_ones() % 2 == 1;
-        is_open.then(|| (if quot == 0 { b'\'' } else { b'"' }, live & !before))
+        let quote = if quot == 0 { b'\'' } else { b'"' };
+        is_open.then_some((quote, live & !before))
     }
 }
 
