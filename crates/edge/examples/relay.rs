@@ -1,18 +1,24 @@
 //! What the edge costs beside a hand-written epoll loop: CPU per relayed message.
 //!
-//! `relay [pairs [window [bytes [seconds [rounds]]]]]`, best under `taskset -c 0`: the load runs
-//! in a child process on core 1. Each of `pairs` pairs keeps `window` messages of `bytes` bytes
+//! `relay [tls] [pairs [window [bytes [seconds [rounds]]]]]`, best under `taskset -c 0`: the load
+//! runs in a child process on core 1. Each of `pairs` pairs keeps `window` messages of `bytes` bytes
 //! under way from its first connection, through the server, to its second.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jackdaw_edge::*;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use socket2::SockRef;
 
 /// Every connection says first which pair it belongs to.
 const HELLO: usize = 4;
@@ -23,11 +29,13 @@ struct Load {
     window: usize,
     bytes: usize,
     seconds: u64,
+    tls: bool,
 }
 
 fn main() {
     let mut arguments = std::env::args().skip(1).peekable();
     let child = arguments.next_if(|argument| argument == "load").is_some();
+    let tls = arguments.next_if(|argument| argument == "tls").is_some();
     let numbers: Vec<u64> = arguments.map(|text| text.parse().expect("a number")).collect();
     let number = |index: usize, default| numbers.get(index).copied().unwrap_or(default);
     let load = Load {
@@ -35,15 +43,16 @@ fn main() {
         window: number(1, 1) as usize,
         bytes: number(2, 200) as usize,
         seconds: number(3, 3),
+        tls,
     };
     if child {
         return run_load(load, number(4, 0) as u16);
     }
     println!("pairs {}, window {}, {} bytes", load.pairs, load.window, load.bytes);
     for _ in 0..number(4, 3) {
-        measure("raw epoll", load, raw_relay());
+        measure("raw epoll", Load { tls: false, ..load }, raw_relay());
         for driver in [DriverChoice::Epoll, DriverChoice::IoUring] {
-            let edge = edge_relay(driver);
+            let edge = edge_relay(driver, load.tls);
             measure(&format!("edge {driver:?}"), load, edge.addresses()[0]);
             edge.shutdown(Duration::ZERO);
         }
@@ -63,13 +72,14 @@ fn measure(name: &str, load: Load, address: SocketAddr) {
 }
 
 fn start_load(load: Load, port: u16) -> Child {
-    let Load { pairs, window, bytes, seconds } = load;
+    let Load { pairs, window, bytes, seconds, tls } = load;
     let numbers = [pairs as u64, window as u64, bytes as u64, seconds, u64::from(port)];
     let program = std::env::current_exe().expect("a program");
     Command::new("taskset")
         .args(["-c", "1"])
         .arg(program)
         .arg("load")
+        .args(tls.then_some("tls"))
         .args(numbers.map(|number| number.to_string()))
         .stdout(Stdio::piped())
         .spawn()
@@ -160,13 +170,21 @@ impl Protocol for Relay {
     }
 }
 
-fn edge_relay(driver: DriverChoice) -> RunningEdge<Mail> {
+fn edge_relay(driver: DriverChoice, tls: bool) -> RunningEdge<Mail> {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = EdgeConfig {
+    let mut config = EdgeConfig {
         driver,
         workers: 1,
         ..EdgeConfig::new(vec![ListenerConfig::new("relay", any)])
     };
+    if tls {
+        let made = rcgen::generate_simple_self_signed(["relay.example".to_owned()]);
+        let made = made.expect("a certificate");
+        let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let certificate = Certificate::from_pem(&pem, &key).expect("just made");
+        config.tls = Some(TlsConfig::new(TlsSettings::new(certificate)).expect("settings"));
+        config.listeners[0].tls = TlsMode::Direct;
+    }
     Edge::start(config, |_, _| Relay::default()).expect("the edge starts")
 }
 
@@ -233,38 +251,133 @@ fn relay_by_hand(mut listener: TcpListener) -> std::io::Result<()> {
 
 // --- the load ---
 
+/// A connection of the load, with TLS or without.
+struct Wire {
+    stream: TcpStream,
+    tls: Option<ClientConnection>,
+}
+
+impl Wire {
+    /// Connects and says which pair it is of.
+    fn connect(address: SocketAddr, hello: usize, tls: Option<&Arc<ClientConfig>>) -> Wire {
+        let stream = std::net::TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket");
+        let name = ServerName::try_from("relay.example").expect("a name");
+        let tls = tls.map(|config| ClientConnection::new(Arc::clone(config), name));
+        let tls = tls.transpose().expect("a client");
+        let mut wire = Wire { stream: TcpStream::from_std(stream), tls };
+        if let Some(tls) = &mut wire.tls {
+            tls.complete_io(&mut wire.stream).expect("a handshake");
+        }
+        wire.write(&(hello as u32).to_be_bytes());
+        wire
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(tls) = &mut self.tls else {
+            return self.stream.write_all(bytes).expect("room");
+        };
+        tls.writer().write_all(bytes).expect("room");
+        while tls.wants_write() {
+            tls.write_tls(&mut self.stream).expect("room");
+        }
+    }
+
+    /// What has come; 0 is nothing.
+    fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let Some(tls) = &mut self.tls else {
+            return self.stream.read(buffer).unwrap_or(0);
+        };
+        let mut count = 0;
+        while let Ok(1..) = tls.read_tls(&mut self.stream) {
+            tls.process_new_packets().expect("good records");
+            while let Ok(more @ 1..) = tls.reader().read(&mut buffer[count..]) {
+                count += more;
+            }
+        }
+        count
+    }
+}
+
 struct Flow {
-    from: TcpStream,
-    to: TcpStream,
+    from: Wire,
+    to: Wire,
     received: usize,
+}
+
+fn trusting(tls: bool) -> Option<Arc<ClientConfig>> {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("a version")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Trust))
+        .with_no_client_auth();
+    tls.then(|| Arc::new(config))
+}
+
+/// Trusts everybody: this measures, and talks to itself.
+#[derive(Debug)]
+struct Trust;
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        default_provider().signature_verification_algorithms.supported_schemes()
+    }
 }
 
 #[allow(clippy::disallowed_methods)] // A measurement reads the clock.
 fn run_load(load: Load, port: u16) {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let connect = |hello: usize| {
-        let mut stream = std::net::TcpStream::connect(address).expect("the server listens");
-        stream.set_nodelay(true).expect("a socket");
-        stream.write_all(&(hello as u32).to_be_bytes()).expect("open");
-        stream
-    };
+    let tls = trusting(load.tls);
     let mut poll = Poll::new().expect("epoll");
     let message = vec![b'm'; load.bytes];
     let mut flows: Vec<Flow> = (0..load.pairs)
         .map(|pair| {
             // The one who was first hears when they have met.
-            let mut to = connect(pair);
-            let from = connect(pair);
-            to.read_exact(&mut [0]).expect("they meet");
-            to.set_nonblocking(true).expect("a socket");
-            let mut to = TcpStream::from_std(to);
-            poll.registry().register(&mut to, Token(pair), Interest::READABLE).expect("epoll");
-            Flow { from: TcpStream::from_std(from), to, received: 0 }
+            let mut to = Wire::connect(address, pair, tls.as_ref());
+            let from = Wire::connect(address, pair, tls.as_ref());
+            let nonblocking = SockRef::from(&to.stream).set_nonblocking(true);
+            nonblocking.expect("a socket");
+            while to.read(&mut [0; 16]) == 0 {
+                std::thread::yield_now();
+            }
+            let interest = Interest::READABLE;
+            poll.registry().register(&mut to.stream, Token(pair), interest).expect("epoll");
+            Flow { from, to, received: 0 }
         })
         .collect();
     for flow in &mut flows {
         for _ in 0..load.window {
-            flow.from.write_all(&message).expect("room");
+            flow.from.write(&message);
         }
     }
     let mut buffer = vec![0; 256 * 1024];
@@ -275,13 +388,13 @@ fn run_load(load: Load, port: u16) {
         poll.poll(&mut events, Some(Duration::from_secs(1))).expect("epoll");
         for event in &events {
             let flow = &mut flows[event.token().0];
-            let Ok(count) = flow.to.read(&mut buffer) else { continue };
-            flow.received += count;
+            flow.received += flow.to.read(&mut buffer);
             let whole = flow.received / load.bytes;
             flow.received %= load.bytes;
             messages += whole as u64;
-            let answer = message.repeat(whole);
-            flow.from.write_all(&answer).expect("room");
+            if whole > 0 {
+                flow.from.write(&message.repeat(whole));
+            }
         }
     }
     println!("{messages}");

@@ -121,7 +121,9 @@ fn idle_sockets_wake_up_again_and_again() {
 #[test]
 fn sockets_that_come_and_go_leave_nothing_behind() {
     on_every_driver(|driver| {
-        let bench = Bench::start(config(driver, 1), echo);
+        let mut config = config(driver, 1);
+        config.uring.slots_per_ring = 8;
+        let bench = Bench::start(config, echo);
         for round in 0..300u32 {
             let mut stream = bench.connect();
             match round % 3 {
@@ -136,4 +138,30 @@ fn sockets_that_come_and_go_leave_nothing_behind() {
         assert!(id.slot < 300, "slots are used again: {id:?}");
         bench.stop();
     });
+}
+
+#[test]
+fn a_send_that_is_cut_off_gives_its_place_back() {
+    let mut config = config(DriverChoice::IoUring, 1);
+    config.uring.slots_per_ring = 1;
+    config.limits.output_bytes_max = 64 << 20;
+    let bench = Bench::start(config, |_, io, _, event| match event {
+        Event::Bytes(bytes) => {
+            // More than the peer, who does not read, will take.
+            io.write(|out| out.resize(32 << 20, b'.'));
+            io.set_timer(Some(io.now() + Duration::from_millis(30)));
+            bytes.len()
+        }
+        Event::Timeout => {
+            io.abort();
+            0
+        }
+        _ => 0,
+    });
+    for _ in 0..5 {
+        let (mut stream, _) = bench.connect_known();
+        stream.write_all(b"x").expect("the edge reads");
+        bench.await_stats(|total| total.connections == 0);
+    }
+    bench.stop();
 }
