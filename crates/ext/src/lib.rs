@@ -40,5 +40,5 @@ pub use registry::{At, Deps, Direction, Flow, Lifecycle, PhaseHook, Registry, Se
 pub use roster::{Roster, RosterItem, Subscription};
 pub use services::{Clock, Random, Services, Spawn};
 pub use time::Timestamp;
-pub use wire::stanza_error;
+pub use wire::{account_error, stanza_error};
 pub use xep::{Status, Xep};

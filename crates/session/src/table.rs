@@ -1,6 +1,7 @@
 //! The sharded map from bare JID to its sessions.
 
 use std::hash::RandomState;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -163,6 +164,16 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// Shows every account that has sessions, in no order, until `visit` breaks. For
+    /// administrators: a part of the table is locked during each call, so `visit` must not use it.
+    pub fn visit(&self, mut visit: impl FnMut(&BareJid, &[Arc<Session>]) -> ControlFlow<()>) {
+        for entry in &self.accounts {
+            if visit(entry.key(), &entry.sessions).is_break() {
+                return;
+            }
+        }
+    }
+
     /// A snapshot of at most `limit` sessions; for administrators.
     pub fn some(&self, limit: usize) -> Vec<Arc<Session>> {
         let sessions = self.accounts.iter();
@@ -217,6 +228,27 @@ mod tests {
         let third = bind(&table, "a@b/3", ConflictPolicy::CloseOld);
         assert_eq!(third.expect_err("one too many"), Conflict::TooMany);
         bind(&table, "a@b/2", ConflictPolicy::CloseOld).expect("takes the place of an old one");
+    }
+
+    #[test]
+    fn a_visit_sees_each_account_once_and_ends_when_told() {
+        let table = Sessions::new(1);
+        for jid in ["a@b/1", "a@b/2", "c@b/1"] {
+            bind(&table, jid, ConflictPolicy::CloseOld).expect("free");
+        }
+        let mut seen = Vec::new();
+        table.visit(|account, sessions| {
+            seen.push((account.to_string(), sessions.len()));
+            ControlFlow::Continue(())
+        });
+        seen.sort();
+        assert_eq!(seen, [("a@b".to_owned(), 2), ("c@b".to_owned(), 1)]);
+        let mut visits = 0;
+        table.visit(|_, _| {
+            visits += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!(visits, 1);
     }
 
     #[test]

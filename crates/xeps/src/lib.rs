@@ -15,6 +15,7 @@ pub mod avatars;
 pub mod blocking;
 pub mod caps;
 pub mod carbons;
+pub mod commands;
 pub mod contact;
 pub mod delay;
 pub mod disco;
@@ -23,7 +24,9 @@ pub mod last_activity;
 pub mod offline;
 pub mod ping;
 pub mod private_storage;
+pub mod registration;
 pub mod roster_versioning;
+pub mod service_administration;
 pub mod stanza_ids;
 pub mod stream_xeps;
 pub mod time;
@@ -31,7 +34,6 @@ pub mod vcard;
 pub mod version;
 
 #[cfg(test)]
-#[allow(dead_code, reason = "administration follows")]
 mod test_harness;
 
 use jackdaw_ext::{Deps, Registry, Xep};
@@ -49,9 +51,12 @@ pub const ALL: &[Extension] = &[
     Extension { info: last_activity::INFO, register: last_activity::register },
     Extension { info: disco::INFO, register: disco::register },
     Extension { info: private_storage::INFO, register: private_storage::register },
+    Extension { info: commands::INFO, register: commands::register },
     Extension { info: vcard::INFO, register: vcard::register },
+    Extension { info: registration::INFO, register: registration::register },
     Extension { info: version::INFO, register: version::register },
     Extension { info: caps::INFO, register: caps::register },
+    Extension { info: service_administration::INFO, register: nothing },
     Extension { info: avatars::INFO, register: avatars::register },
     Extension { info: contact::INFO, register: contact::register },
     Extension { info: offline::INFO, register: offline::register },

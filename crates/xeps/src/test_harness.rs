@@ -1,11 +1,12 @@
 //! Drives the extensions as the router would, over a store in memory and a clock that is set.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use jackdaw_ext::{
     AccountError, Accounts, Administration, At, Clock, Command, Ctx, Deps, Direction, Effect,
     Effects, Flow, Hosts, Iq, Lifecycle, Locks, Outbox, Pending, PhaseCtx, Random, Registry,
@@ -55,10 +56,20 @@ impl Spawn for World {
     }
 }
 
-/// Nothing here has to be waited for.
+/// Nothing here has to be waited for, but some futures leave the worker first.
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
-    future.now_or_never().expect("nothing to wait for")
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..POLLS_MAX {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+    panic!("a future waits for what does not come");
 }
+
+/// More than any future here needs.
+const POLLS_MAX: usize = 10;
 
 /// What went to the outbox directly.
 #[derive(Default)]
