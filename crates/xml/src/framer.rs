@@ -7,7 +7,7 @@ use crate::{Limit, Limits, XmlError};
 ///
 /// It counts tags and skips quoted values, no more: whether a frame is well-formed is for the
 /// [`Tokenizer`](crate::Tokenizer) to say. It keeps no bytes, only where in the syntax it stands
-/// (16 bytes), so each byte is looked at once. After an error the stream is over.
+/// (no heap), so each byte is looked at once. After an error the stream is over.
 #[derive(Clone, Debug)]
 pub struct Framer {
     state: State,
