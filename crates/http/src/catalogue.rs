@@ -40,8 +40,10 @@ pub mod names {
     pub const BYTES: &str = "xmpp_bytes_total";
     /// Authentications by mechanism and result.
     pub const AUTH: &str = "xmpp_auth_total";
-    /// Errors by condition.
+    /// Stanza errors by condition.
     pub const ERRORS: &str = "xmpp_errors_total";
+    /// Stream errors by condition.
+    pub const STREAM_ERRORS: &str = "xmpp_stream_errors_total";
     /// Entries waiting, by queue.
     pub const QUEUE_DEPTH: &str = "xmpp_queue_depth";
     /// Time of a group commit.
@@ -119,7 +121,13 @@ pub const METRICS: &[Metric] = &[
         names::ERRORS,
         Kind::Counter,
         &["condition"],
-        "Stream and stanza errors the server answered with, by condition (RFC 6120 §4.9.3, §8.3.3).",
+        "Stanza errors the server answered with, by condition (RFC 6120 §8.3.3).",
+    ),
+    metric(
+        names::STREAM_ERRORS,
+        Kind::Counter,
+        &["condition"],
+        "Streams the server ended with an error, by condition (RFC 6120 §4.9.3).",
     ),
     metric(names::QUEUE_DEPTH, Kind::Gauge, &["queue"], "Entries waiting in a bounded queue."),
     metric(

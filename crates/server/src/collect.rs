@@ -1,6 +1,8 @@
 //! From what the parts count in their own structs to the names of the metrics. Called at each
 //! scrape.
 
+use std::collections::BTreeMap;
+
 use jackdaw_edge::c2s::WorkerCounts;
 use jackdaw_edge::{DriverKind, EdgeStats, WorkerStats};
 use jackdaw_http::{Sample, names};
@@ -73,6 +75,43 @@ pub fn streams(sample: &mut Sample<'_>, workers: &[WorkerCounts]) {
     ] {
         sample.counter(names::STANZAS, &[("kind", kind), ("direction", "received")], count);
     }
+    for (labels, count) in outcomes(workers) {
+        match labels {
+            Outcome::Authentication(mechanism, result) => {
+                let labels = [("mechanism", mechanism), ("result", result)];
+                sample.counter(names::AUTH, &labels, count);
+            }
+            Outcome::StreamError(condition) => {
+                sample.counter(names::STREAM_ERRORS, &[("condition", condition)], count);
+            }
+        }
+    }
+}
+
+/// An outcome by its names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Authentication(&'static str, &'static str),
+    StreamError(&'static str),
+}
+
+/// The outcomes there were, of all workers together.
+fn outcomes(workers: &[WorkerCounts]) -> BTreeMap<Outcome, u64> {
+    let mut sums = BTreeMap::new();
+    let mut add = |outcome, count| {
+        if count > 0 {
+            *sums.entry(outcome).or_default() += count;
+        }
+    };
+    for worker in workers.iter().map(|worker| &worker.outcomes) {
+        for (mechanism, result, count) in worker.authentications() {
+            add(Outcome::Authentication(mechanism, result), count);
+        }
+        for (condition, count) in worker.stream_errors() {
+            add(Outcome::StreamError(condition), count);
+        }
+    }
+    sums
 }
 
 #[cfg(test)]

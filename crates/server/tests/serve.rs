@@ -68,16 +68,21 @@ impl Running {
         kill_process(pid, signal).unwrap();
     }
 
-    /// What the HTTP listener answers.
-    fn get(&self, target: &str) -> String {
-        let line = self.report.lines().find(|line| line.contains(" HTTP ")).expect("a listener");
+    /// All that the listener of this name in the report answers.
+    fn exchange(&self, listener: &str, request: &str) -> String {
+        let line = self.report.lines().find(|line| line.contains(listener)).expect("a listener");
         let address = line.rsplit(' ').next().expect("an address");
         let mut stream = TcpStream::connect(address).unwrap();
-        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
+    }
+
+    /// What the HTTP listener answers.
+    fn get(&self, target: &str) -> String {
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        self.exchange(" HTTP ", &request)
     }
 }
 
@@ -100,6 +105,20 @@ fn a_server_reports_answers_probes_and_stops_when_asked() {
     server.read_until("SIGTERM: stopping");
     server.read_until("stopped");
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_stream_that_ends_with_an_error_is_counted() {
+    let server = Running::start(CONFIG);
+    let header = "<stream:stream to='verona.example' version='1.0' xmlns='jabber:client' \
+                  xmlns:stream='http://etherx.jabber.org/streams'>";
+    let answer = server.exchange(" STARTTLS ", header);
+    assert!(answer.contains("<host-unknown "), "{answer}");
+    let metrics = server.get("/metrics");
+    assert!(
+        metrics.contains("xmpp_stream_errors_total{condition=\"host-unknown\"} 1\n"),
+        "{metrics}"
+    );
 }
 
 #[test]

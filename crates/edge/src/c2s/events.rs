@@ -36,6 +36,9 @@ impl C2sProtocol {
                 Event::ClientState(state) => {
                     tracing::debug!(stream = connection.name(), ?state, "client state");
                 }
+                Event::Outcome(outcome) => {
+                    self.shared.counts(self.worker).outcomes.add(outcome);
+                }
                 Event::Ended => {
                     self.end_session(connection);
                     if connection.is_kept {

@@ -12,6 +12,7 @@ use jackdaw_stream::c2s::C2sConfig;
 use jackdaw_stream::sasl::UnixSeconds;
 use parking_lot::RwLock;
 
+use super::outcomes::OutcomeCounts;
 use super::tokens::Tokens;
 use super::{PasswordPool, StreamOutbox};
 
@@ -55,6 +56,8 @@ pub struct WorkerCounts {
     pub presences_in: Counter,
     /// IQs from clients.
     pub iqs_in: Counter,
+    /// Authentications and stream errors.
+    pub outcomes: OutcomeCounts,
 }
 
 /// What the workers of a node share.

@@ -1,6 +1,6 @@
 //! SASL over the wire (RFC 6120 §6), by the RFC's own profile or by SASL2 (XEP-0388).
 
-use super::event::{Event, Request};
+use super::event::{Event, Outcome, Request};
 use super::inline::Inline;
 use super::negotiation::Authenticated;
 use super::state::State;
@@ -108,6 +108,9 @@ impl C2s {
         initial: Option<&[u8]>,
     ) -> Result<State, StreamError> {
         let nonce = Nonce(self.ids.bytes::<NONCE_BYTES>());
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.mechanism = Some(mechanism);
+        }
         let negotiation = self.negotiation.as_ref();
         let Some((negotiation, domain)) = negotiation.and_then(|n| Some((n, n.domain.as_ref()?)))
         else {
@@ -190,7 +193,7 @@ impl C2s {
         match profile {
             Profile::Sasl => {
                 write_success(cx.out, success.additional_data.as_deref());
-                self.set_authenticated(&success, None);
+                self.set_authenticated(cx, &success, None);
                 self.restart(cx);
                 Ok(State::ExpectHeader)
             }
@@ -200,9 +203,13 @@ impl C2s {
 
     pub(super) fn set_authenticated(
         &mut self,
+        cx: &mut Cx<'_>,
         success: &Success,
         client: Option<Arc<super::UserAgent>>,
     ) {
+        let mechanism = Some(success.mechanism);
+        let outcome = Outcome::Authentication { mechanism, failure: None };
+        cx.events.push_back(Event::Outcome(outcome));
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.set_authenticated(Some(Authenticated {
                 account: success.account.clone(),
@@ -222,6 +229,9 @@ impl C2s {
     ) -> Result<State, StreamError> {
         write_failure(cx.out, ns, failure);
         let Some(negotiation) = &mut self.negotiation else { return Ok(State::closed()) };
+        let failure = Some(failure.condition());
+        let mechanism = negotiation.mechanism.take();
+        cx.events.push_back(Event::Outcome(Outcome::Authentication { mechanism, failure }));
         negotiation.set_authenticated(None);
         negotiation.failed_attempts = negotiation.failed_attempts.saturating_add(1);
         if negotiation.failed_attempts >= self.config.sasl_attempts_max {

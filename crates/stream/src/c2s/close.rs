@@ -1,6 +1,6 @@
 //! How a stream ends (RFC 6120 §4.4, §4.9), and what is left of its session.
 
-use super::event::{Answer, Event};
+use super::event::{Answer, Event, Outcome};
 use super::outgoing::Outgoing;
 use super::session::Session;
 use super::state::State;
@@ -80,6 +80,7 @@ impl C2s {
         }
         if let Some(error) = error {
             error.write_to(cx.out);
+            cx.events.push_back(Event::Outcome(Outcome::StreamError(error.condition())));
         }
         cx.out.extend_from_slice(b"</stream:stream>");
         true

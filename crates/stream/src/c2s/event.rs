@@ -2,7 +2,8 @@
 
 use super::detached::Detached;
 use super::ids::SmId;
-use crate::sasl::{self, Generation, Mechanism, SaslFailure, Secret, TokenUse};
+use crate::StreamCondition;
+use crate::sasl::{self, Generation, Mechanism, SaslCondition, SaslFailure, Secret, TokenUse};
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_stanza::{Settle, Stanza, StanzaError};
 use std::sync::Arc;
@@ -34,11 +35,27 @@ pub enum Event {
         /// Whether it can be resumed.
         resumable: bool,
     },
+    /// Something ended well or badly. To be counted; nothing is to be done.
+    Outcome(Outcome),
     /// The session is over for good: unbind its resource, and see to what
     /// [`take_unacknowledged`](super::C2s::take_unacknowledged) gives. At most once.
     Ended,
     /// Send what is in the buffer, then close the socket.
     Close,
+}
+
+/// What is worth counting of a stream. Nothing in it comes from the client as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An attempt to authenticate is over.
+    Authentication {
+        /// With this mechanism; none if the client named none that is known.
+        mechanism: Option<Mechanism>,
+        /// Why it failed, if it did.
+        failure: Option<SaslCondition>,
+    },
+    /// The stream was ended with this error.
+    StreamError(StreamCondition),
 }
 
 /// Whether somebody looks at the client (XEP-0352 §4.2).

@@ -43,7 +43,7 @@ pub use config::{
 };
 pub use detached::Detached;
 pub use event::{
-    Answer, Bind, Carbons, ClientState, Event, FastWork, IssuedToken, Request, Resume,
+    Answer, Bind, Carbons, ClientState, Event, FastWork, IssuedToken, Outcome, Request, Resume,
     ResumeFailed, Revoke, UserAgent,
 };
 pub use ids::{Seed, SmId};

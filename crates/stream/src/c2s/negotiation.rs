@@ -4,7 +4,7 @@ use super::config::StreamLimits;
 use super::event::UserAgent;
 use super::transport::{StartTls, TlsInfo, Transport};
 use crate::StreamError;
-use crate::sasl::{Channel, Generation, Offer};
+use crate::sasl::{Channel, Generation, Mechanism, Offer};
 use jackdaw_jid::BareJid;
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ pub(super) struct Negotiation {
     /// What was advertised.
     pub offer: Arc<Offer>,
     pub failed_attempts: u8,
+    /// The mechanism of the attempt under way.
+    pub mechanism: Option<Mechanism>,
     bytes: u32,
     authenticated: Option<Authenticated>,
 }
@@ -56,6 +58,7 @@ impl Negotiation {
             claimed: None,
             offer: Arc::default(),
             failed_attempts: 0,
+            mechanism: None,
             bytes: 0,
             authenticated: None,
         };

@@ -82,7 +82,7 @@ impl C2s {
         {
             return self.refuse_sasl2(cx, &SaslFailure::invalid_authzid());
         }
-        self.set_authenticated(&success, Some(Arc::clone(inline.client())));
+        self.set_authenticated(cx, &success, Some(Arc::clone(inline.client())));
         let work = self.fast_work(&inline, &success);
         let (resume, binding) = (inline.resume.take(), inline.bind.take());
         let mut completion = Completion {

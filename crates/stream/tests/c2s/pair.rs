@@ -230,6 +230,8 @@ impl Pair {
                 Event::SmEnabled { resumable, .. } => {
                     self.log.push(format!("* managed, resumable: {resumable}"));
                 }
+                // Counted by the edge; what the client sees of it is in the log already.
+                Event::Outcome(_) => {}
                 Event::Ended => self.log.push("* ended".to_owned()),
                 Event::Close => self.log.push("* close".to_owned()),
             }
