@@ -1,8 +1,8 @@
 //! Joins the crates below to a node.
 //!
-//! In reading order: `settings` turns the configuration into what each crate takes, `platform` is the
-//! clock, the random generator and the runtime as the pure crates know them, `services` builds
-//! extensions and router.
+//! In reading order: `settings` turns the configuration into what each crate takes; `platform` is
+//! the clock, the random generator and the runtime as the pure crates know them; `services` builds
+//! extensions and router; `administration` is what extensions may ask of the whole node.
 
 mod administration;
 mod platform;
@@ -53,8 +53,8 @@ pub enum WiringError {
 
 /// Runs a node until it has stopped.
 ///
-/// Builds everything from `node.settings`, calls `node.admin.serve` and `node.opening.announce` once clients
-/// can connect, and from then on follows `node.settings` and `node.shutdown`.
+/// Builds everything from `node.settings`, calls `node.admin.serve` and `node.opening.announce`
+/// once clients can connect, and from then on follows `node.settings` and `node.shutdown`.
 pub async fn run(node: Node) -> Result<(), WiringError> {
     let Node { settings: mut watched, shutdown, metrics, readiness, admin, opening } = node;
     let settings = Arc::clone(&watched.borrow_and_update());

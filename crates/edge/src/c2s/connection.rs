@@ -1,6 +1,7 @@
 //! What the worker keeps of one client connection.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,7 @@ use jackdaw_jid::BareJid;
 use jackdaw_session::Session;
 use jackdaw_stream::c2s::{self, C2s, Event};
 
-use crate::TlsInfo;
+use crate::{ConnectionId, TlsInfo};
 
 /// JIDs of a client certificate that are looked at. One is usual; thousands are an attack.
 const IDENTITIES_MAX: usize = 16;
@@ -24,6 +25,8 @@ pub struct Connection {
     pub(super) timer: Option<Instant>,
     /// Events behind a stanza whose answer is awaited; at most what one buffer held.
     pub(super) held: Option<VecDeque<Event>>,
+    /// Its session was resumed by this stream; mail goes after it.
+    pub(super) moved_to: Option<ConnectionId>,
     /// The socket is gone, the session waits to be resumed.
     pub(super) is_kept: bool,
     pub(super) peer: IpAddr,
@@ -31,17 +34,31 @@ pub struct Connection {
 
 impl Connection {
     pub(super) fn new(stream: Option<C2s>, peer: IpAddr) -> Connection {
-        Connection { stream, session: None, timer: None, held: None, is_kept: false, peer }
+        Connection {
+            stream,
+            session: None,
+            timer: None,
+            held: None,
+            moved_to: None,
+            is_kept: false,
+            peer,
+        }
     }
 
     /// Whether later stanzas wait for the answer to an earlier one.
     pub(super) fn is_holding(&self) -> bool {
         self.held.is_some()
     }
+}
 
-    /// For logs: the full JID, or nothing.
-    pub(super) fn name(&self) -> &str {
-        self.session.as_ref().map_or("", |session| session.jid().as_str())
+/// A stream in the log: worker, slot and generation, unique among the streams of a process.
+#[derive(Clone, Copy)]
+pub(super) struct StreamName(pub(super) ConnectionId);
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ConnectionId { worker, slot, generation } = self.0;
+        write!(f, "{worker}.{slot}.{generation}")
     }
 }
 

@@ -1,12 +1,15 @@
 //! Does what a stream's machine says.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jackdaw_router::Taken;
 use jackdaw_session::Session;
 use jackdaw_stanza::{Kind, Stanza};
-use jackdaw_stream::c2s::{Answer, C2s, Event, Request};
+use jackdaw_stream::c2s::{Answer, C2s, Event, Outcome, Request};
+use jackdaw_stream::sasl::Mechanism;
 
+use super::connection::StreamName;
 use super::{C2sProtocol, Connection, Mail};
 use crate::Io;
 
@@ -34,10 +37,11 @@ impl C2sProtocol {
                     }
                 }
                 Event::ClientState(state) => {
-                    tracing::debug!(stream = connection.name(), ?state, "client state");
+                    tracing::trace!(stream = %StreamName(io.id()), ?state, "client state");
                 }
                 Event::Outcome(outcome) => {
                     self.shared.counts(self.worker).outcomes.add(outcome);
+                    log(outcome, StreamName(io.id()), connection.peer);
                 }
                 Event::Ended => {
                     self.end_session(connection);
@@ -103,6 +107,7 @@ impl C2sProtocol {
     /// The session is over: out of the table, and what it did not confirm goes elsewhere.
     pub(super) fn end_session(&mut self, connection: &mut Connection) {
         let Some(session) = connection.session.take() else { return };
+        tracing::debug!(jid = %session.jid(), "session ended");
         let left = connection.stream.as_mut().map(C2s::take_unacknowledged).unwrap_or_default();
         self.shared.router.ended(&session, left);
     }
@@ -127,6 +132,25 @@ impl C2sProtocol {
                 Mail::Deliver(_) | Mail::Command(_) | Mail::Surrender(_) | Mail::Surrendered(_) => {
                 }
             }
+        }
+    }
+}
+
+/// Failed authentications are logged with the client's address, for whoever bans by the log; the
+/// rest only for whoever looks for it.
+fn log(outcome: Outcome, stream: StreamName, peer: IpAddr) {
+    match outcome {
+        Outcome::Authentication { mechanism, failure } => {
+            let mechanism = mechanism.map_or("unknown", Mechanism::name);
+            match failure.map(|condition| condition.element()) {
+                None => tracing::debug!(%stream, %peer, mechanism, "authenticated"),
+                Some(condition) => {
+                    tracing::info!(%stream, %peer, mechanism, condition, "authentication failed");
+                }
+            }
+        }
+        Outcome::StreamError(condition) => {
+            tracing::debug!(%stream, %peer, condition = condition.name(), "stream error");
         }
     }
 }

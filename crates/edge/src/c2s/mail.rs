@@ -59,6 +59,9 @@ impl C2sProtocol {
         connection: &mut Connection,
         mail: Mail,
     ) {
+        if let Some(moved) = connection.moved_to {
+            return self.forward(io, moved, mail);
+        }
         match mail {
             Mail::Deliver(delivery) => self.deliver(io, connection, delivery),
             Mail::Command(command) => self.command(io, connection, command),
@@ -124,18 +127,16 @@ impl C2sProtocol {
             self.with_stream(io, connection, |stream, cx| stream.detach(cx, &surrender.resume));
         let outcome = outcome.unwrap_or(Err(ResumeFailed::NotFound { h: None }));
         if outcome.is_ok() {
-            // From here on mail goes there, and what is under way is sent after it.
-            session.set_address(address(surrender.to));
+            // What still comes here is sent after it, behind the session itself.
             self.remember_move(io.now(), io.id(), surrender.to);
+            connection.moved_to = Some(surrender.to);
             connection.session = None;
             if connection.is_kept {
                 io.free();
             }
         }
         let mail = Mail::Surrendered(Box::new(Surrendered { session, outcome }));
-        if let Err(mail) = io.send(surrender.to, mail) {
-            self.shared.outbox.overflow(surrender.to, mail, &self.shared.router);
-        }
+        self.forward(io, surrender.to, mail);
     }
 
     fn surrendered(
@@ -147,6 +148,8 @@ impl C2sProtocol {
     ) {
         let answer = match outcome {
             Ok(detached) => {
+                // Not before: mail that came first would find no session here.
+                session.set_address(address(io.id()));
                 connection.session = Some(session);
                 Answer::Resumed(detached)
             }
@@ -162,7 +165,11 @@ impl C2sProtocol {
         to: ConnectionId,
         answer: Answer,
     ) {
-        if let Err(mail) = io.send(to, Mail::Answer(Box::new(answer))) {
+        self.forward(io, to, Mail::Answer(Box::new(answer)));
+    }
+
+    fn forward(&mut self, io: &mut WorkerIo<'_, Mail>, to: ConnectionId, mail: Mail) {
+        if let Err(mail) = io.send(to, mail) {
             self.shared.outbox.overflow(to, mail, &self.shared.router);
         }
     }
@@ -181,10 +188,7 @@ impl C2sProtocol {
         mail: Mail,
     ) {
         if let Some(moved) = self.moved.get(&to).copied() {
-            if let Err(mail) = io.send(moved, mail) {
-                self.shared.outbox.overflow(moved, mail, &self.shared.router);
-            }
-            return;
+            return self.forward(io, moved, mail);
         }
         let router = &self.shared.router;
         match mail {

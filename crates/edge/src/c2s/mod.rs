@@ -197,7 +197,8 @@ impl Protocol for C2sProtocol {
         connection: &mut Connection,
         reason: CloseReason,
     ) -> Fate {
-        tracing::debug!(?reason, stream = connection.name(), "socket closed");
+        let stream = connection::StreamName(io.id());
+        tracing::debug!(%stream, peer = %connection.peer, ?reason, "socket closed");
         let now = io.now();
         let Some(stream) = connection.stream.as_mut() else { return Fate::Free };
         match stream.handle_disconnect(now) {

@@ -11,6 +11,7 @@ use jackdaw_stanza::StanzaError;
 use jackdaw_stream::c2s::{Answer, Bind, Carbons, FastWork, Request, Resume, ResumeFailed};
 use jackdaw_stream::sasl::{self, Generation, Need, Password, SaslFailure};
 
+use super::connection::StreamName;
 use super::mail::{Surrender, address, connection_id};
 use super::shared::C2sShared;
 use super::{C2sProtocol, Connection, Mail};
@@ -191,6 +192,8 @@ async fn bind_resource(shared: Arc<C2sShared>, bind: Bind, here: ConnectionId) -
             if bind.carbons == Carbons::On {
                 (shared.enable_carbons)(&session);
             }
+            let stream = StreamName(here);
+            tracing::debug!(%stream, jid = %session.jid(), "resource bound");
             Mail::Bound(session)
         }
         Err(error) => answer(Answer::BindRefused(error)),
