@@ -52,6 +52,16 @@ impl Router {
         Passed::Continue
     }
 
+    /// Straight to the session that sent it, if it is one of ours: the error speaks for the
+    /// recipient, and the sender's own phases are for what the recipient itself sends.
+    fn back_to_sender(&self, stanza: &Stanza, reply: Stanza) -> Effect {
+        let sender = stanza.from().filter(|from| from.is_full());
+        match sender.and_then(|from| self.services.sessions.find(from)) {
+            Some(session) => Effect::Deliver(session, reply),
+            None => Effect::Route(reply),
+        }
+    }
+
     /// Causes the error reply to a stanza, if it may have one.
     pub(crate) fn refuse(
         &self,
@@ -61,7 +71,7 @@ impl Router {
     ) {
         if stanza.may_be_answered() && stanza.from().is_some() {
             self.stats.add_error(error.condition());
-            effects.push(Effect::Route(stanza.error(error)));
+            effects.push(self.back_to_sender(stanza, stanza.error(error)));
         }
     }
 }

@@ -112,6 +112,8 @@ pub(super) enum AfterAuth {
     Unbound,
     /// A resource, by Bind 2.
     Bound,
+    /// A resource by Bind 2, and stream management with it: what is on is not offered again.
+    Managed,
 }
 
 /// What a client finds that has authenticated.
@@ -122,7 +124,9 @@ pub(super) fn write_after_auth(out: &mut Vec<u8>, config: &C2sConfig, progress: 
         declare(out, ns::BIND);
         out.extend_from_slice(b"><required/></bind>");
     }
-    empty(out, "sm", ns::SM);
+    if progress != AfterAuth::Managed {
+        empty(out, "sm", ns::SM);
+    }
     if config.csi.enabled {
         empty(out, "csi", ns::CSI);
     }

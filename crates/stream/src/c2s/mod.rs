@@ -137,8 +137,9 @@ impl C2s {
         }
     }
 
-    /// Takes bytes of the client; says how many. It stops early while a request waits for its
-    /// answer, behind `<starttls/>`, and while [`is_paused`](C2s::is_paused).
+    /// Takes bytes of the client; says how many. It stops behind each stanza: handle the events,
+    /// then offer the rest. It stops early while a request waits for its answer, behind
+    /// `<starttls/>`, and while [`is_paused`](C2s::is_paused).
     pub fn handle_bytes(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> usize {
         self.heard_at = cx.now;
         self.is_probing = false;
@@ -153,6 +154,11 @@ impl C2s {
             match self.read(cx, rest) {
                 Ok(length) => consumed += length,
                 Err(error) => self.fail(cx, error),
+            }
+            // A stanza is dealt with before what follows it is read: its answer may have to go out
+            // before the stream is closed by the next bytes (RFC 6120 §4.4, §10.1).
+            if matches!(cx.events.back(), Some(Event::Stanza { .. })) {
+                break;
             }
         }
         consumed

@@ -216,7 +216,11 @@ impl C2s {
             out.extend_from_slice(&bound);
             out.extend_from_slice(b"</bound>");
         });
-        features::write_after_auth(cx.out, &self.config, AfterAuth::Bound);
+        let progress = match session.sm {
+            Some(_) => AfterAuth::Managed,
+            None => AfterAuth::Bound,
+        };
+        features::write_after_auth(cx.out, &self.config, progress);
         if let Some(state) = wanted.client_state.filter(|_| self.config.csi.enabled) {
             session.set_client_state(cx, state);
         }

@@ -80,24 +80,23 @@ fn bind_2_binds_with_everything_asked_for() {
         |_| (),
         &format!("{AGENT}{}", bind2(inner)),
         expect![[r#"
-        * bind juliet@example.org/AwesomeXMPP/tQnnyniWFGYfehFm, carbons: On
-        <success xmlns='urn:xmpp:sasl:2'>
-          <authorization-identifier>juliet@example.org/AwesomeXMPP/tQnnyniWFGYfehFm</authorization-identifier>
-          <bound xmlns='urn:xmpp:bind:0'>
-          <enabled xmlns='urn:xmpp:sm:3' id='AAAAAAAAAAdekksp8Rpnn8iAZyyRLk6j' resume='true' max='600'/>
-          </bound>
-          </success>
-          <stream:features>
-          <sm xmlns='urn:xmpp:sm:3'/>
-          <csi xmlns='urn:xmpp:csi:0'/>
-          <limits xmlns='urn:xmpp:stream-limits:0'>
-          <max-bytes>262144</max-bytes>
-          <idle-seconds>300</idle-seconds>
-          </limits>
-          </stream:features>
-        * managed, resumable: true
-        * Inactive
-    "#]],
+            * bind juliet@example.org/AwesomeXMPP/tQnnyniWFGYfehFm, carbons: On
+            <success xmlns='urn:xmpp:sasl:2'>
+              <authorization-identifier>juliet@example.org/AwesomeXMPP/tQnnyniWFGYfehFm</authorization-identifier>
+              <bound xmlns='urn:xmpp:bind:0'>
+              <enabled xmlns='urn:xmpp:sm:3' id='AAAAAAAAAAdekksp8Rpnn8iAZyyRLk6j' resume='true' max='600'/>
+              </bound>
+              </success>
+              <stream:features>
+              <csi xmlns='urn:xmpp:csi:0'/>
+              <limits xmlns='urn:xmpp:stream-limits:0'>
+              <max-bytes>262144</max-bytes>
+              <idle-seconds>300</idle-seconds>
+              </limits>
+              </stream:features>
+            * managed, resumable: true
+            * Inactive
+        "#]],
     );
 }
 
@@ -199,26 +198,25 @@ fn where_resumption_fails_the_bind_is_done() {
         |_| (),
         &format!("{resume}{AGENT}{enable}"),
         expect![[r#"
-        * bind juliet@example.org/gh6Lbb_Lrc13JXJL, carbons: Off
-        <success xmlns='urn:xmpp:sasl:2'>
-          <authorization-identifier>juliet@example.org/gh6Lbb_Lrc13JXJL</authorization-identifier>
-          <failed xmlns='urn:xmpp:sm:3'>
-          <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>
-          </failed>
-          <bound xmlns='urn:xmpp:bind:0'>
-          <enabled xmlns='urn:xmpp:sm:3'/>
-          </bound>
-          </success>
-          <stream:features>
-          <sm xmlns='urn:xmpp:sm:3'/>
-          <csi xmlns='urn:xmpp:csi:0'/>
-          <limits xmlns='urn:xmpp:stream-limits:0'>
-          <max-bytes>262144</max-bytes>
-          <idle-seconds>300</idle-seconds>
-          </limits>
-          </stream:features>
-        * managed, resumable: false
-    "#]],
+            * bind juliet@example.org/gh6Lbb_Lrc13JXJL, carbons: Off
+            <success xmlns='urn:xmpp:sasl:2'>
+              <authorization-identifier>juliet@example.org/gh6Lbb_Lrc13JXJL</authorization-identifier>
+              <failed xmlns='urn:xmpp:sm:3'>
+              <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>
+              </failed>
+              <bound xmlns='urn:xmpp:bind:0'>
+              <enabled xmlns='urn:xmpp:sm:3'/>
+              </bound>
+              </success>
+              <stream:features>
+              <csi xmlns='urn:xmpp:csi:0'/>
+              <limits xmlns='urn:xmpp:stream-limits:0'>
+              <max-bytes>262144</max-bytes>
+              <idle-seconds>300</idle-seconds>
+              </limits>
+              </stream:features>
+            * managed, resumable: false
+        "#]],
     );
 }
 
