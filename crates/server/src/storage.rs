@@ -150,7 +150,7 @@ impl Engine for Measured {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server is where the clock is read")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackdaw_admin::{AccountPolicy, AdminError, Eraser, StoreAccounts};
-use jackdaw_edge::c2s::{C2sProtocol, C2sShared, Mail, PasswordPool, StreamOutbox};
+use jackdaw_edge::c2s::{C2sProtocol, C2sShared, Mail, PasswordPool, Registrar, StreamOutbox};
 use jackdaw_edge::{DriverKind, Edge, EdgeError, RunningEdge, TlsConfig, TlsError};
+use jackdaw_ext::Administration;
 use jackdaw_http::Metrics;
 use jackdaw_router::Router;
 use jackdaw_store::Engine;
+use jackdaw_xeps::registration::{self, Rates};
 
 use tokio::runtime::Handle;
 
@@ -64,14 +66,16 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     let outbox = StreamOutbox::new();
     let router = services::build(config, stores, &outbox);
     let tls = TlsConfig::new(settings::tls(&settings)?)?;
-    let shared = Arc::new(shared(config, &router, &outbox)?);
+    let accounts = Arc::new(store_accounts(config, &router));
+    let administration = administer(&router, &accounts, &shutdown);
+    let mut shared = shared(config, &router, &outbox)?;
+    shared.registrar = registrar(config, &router, administration);
+    let shared = Arc::new(shared);
     let edge = start_edge(config, &tls, &shared, &outbox)?;
     let edge = Arc::new(edge);
     count(&metrics, &edge, &shared);
     let store = Arc::clone(&engine);
     readiness.require(move || store.health().err().map(|error| error.to_string().into()));
-    let accounts = Arc::new(store_accounts(config, &router));
-    administer(&router, &accounts, &shutdown);
     admin.serve(accounts);
     opening.announce(started(config, &edge));
     follow(&mut watched, &shutdown, &tls).await;
@@ -126,7 +130,11 @@ fn started(config: &Config, edge: &RunningEdge<Mail>) -> Started {
 }
 
 /// Gives extensions what only the whole server can do.
-fn administer(router: &Arc<Router>, accounts: &Arc<StoreAccounts>, shutdown: &Shutdown) {
+fn administer(
+    router: &Arc<Router>,
+    accounts: &Arc<StoreAccounts>,
+    shutdown: &Shutdown,
+) -> Arc<dyn Administration> {
     let services = router.services();
     let administration = NodeAdministration {
         accounts: Arc::clone(accounts),
@@ -134,7 +142,25 @@ fn administer(router: &Arc<Router>, accounts: &Arc<StoreAccounts>, shutdown: &Sh
         started_at: services.clock.now(),
         runtime: Handle::current(),
     };
-    services.administration.get_or_init(|| Arc::new(administration));
+    Arc::clone(services.administration.get_or_init(|| Arc::new(administration)))
+}
+
+/// Registers strangers, where the operator wants that (XEP-0077).
+fn registrar(
+    config: &Config,
+    router: &Arc<Router>,
+    administration: Arc<dyn Administration>,
+) -> Option<Registrar> {
+    if !config.registration.enabled {
+        return None;
+    }
+    let rates = Rates {
+        per_address_per_hour: config.registration.accounts_per_hour_max,
+        ..Rates::default()
+    };
+    let hosts = router.services().hosts.clone();
+    let registrar = registration::Registrar::new(hosts, administration, rates, storage::now());
+    Some(Arc::new(move |iq, peer| registrar.answer(iq, peer, storage::now())))
 }
 
 /// Copies counters when they are asked for. The edge is gone while the node stops.

@@ -17,7 +17,7 @@ use jackdaw_stream::c2s::{
     C2sConfig, CsiConfig, Deadlines, Host, KeepaliveConfig, SmConfig, StreamLimits,
 };
 use jackdaw_stream::sasl::{Decoy, Hash, SaslConfig};
-use jackdaw_xeps::{blocking, contact, private_storage, vcard};
+use jackdaw_xeps::{blocking, commands, contact, private_storage, vcard};
 use jackdaw_xml::Limits as XmlLimits;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -261,6 +261,8 @@ pub(super) fn extensions(config: &Config) -> Slots {
         status: uris(&contacts.status),
         support: uris(&contacts.support),
     });
+    let admins = config.server.admins.iter().map(|admin| admin.jid().clone()).collect();
+    slots.set(commands::Config { admins });
     slots.set(blocking::Config { items_max: limits.blocklist_items_max as usize });
     slots.set(private_storage::Config {
         bytes_max: limits.private_bytes_max as usize,
