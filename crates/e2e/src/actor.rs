@@ -114,10 +114,10 @@ impl Actor {
         self.sm.as_mut().ok_or_else(off)
     }
 
-    /// Handshakes after `<proceed/>`.
-    pub fn start_tls(&mut self) -> Result<()> {
+    /// Handshakes after `<proceed/>`; `early` leaves together with the end of the handshake.
+    pub fn start_tls(&mut self, early: &[u8]) -> Result<()> {
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        login::start_tls(&self.role, connection)
+        login::start_tls(&self.role, connection, early)
     }
 
     /// SASL on a stream whose features have come.

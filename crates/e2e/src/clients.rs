@@ -35,6 +35,9 @@ struct Client {
     name: String,
     program: PathBuf,
     arguments: Vec<PathBuf>,
+    /// Configuration the client cannot do without, as TOML.
+    #[serde(default)]
+    server: String,
 }
 
 /// Runs the clients of `list`, one after the other.
@@ -61,7 +64,7 @@ pub fn run_clients(launch: &Launch, list: &Path) -> Result<Tally> {
 
 fn run_client(launch: &Launch, client: &Client) -> (Tally, Result<()>) {
     let mut checks = Tally::default();
-    let mut server = match Server::prepare(launch, "") {
+    let mut server = match Server::prepare(launch, &client.server) {
         Ok(server) => server,
         Err(error) => return (checks, Err(error)),
     };

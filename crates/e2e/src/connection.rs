@@ -53,14 +53,15 @@ impl Connection {
         Ok(Connection { transport: Transport::Tcp(tcp), buffer: Vec::new() })
     }
 
-    /// Handshakes; what comes in from now on was encrypted.
-    pub fn start_tls(&mut self, domain: &str, alpn: Option<&str>) -> Result<()> {
+    /// Handshakes; what comes in from now on was encrypted. `early` leaves together with the end
+    /// of the handshake, in one segment.
+    pub fn start_tls(&mut self, domain: &str, alpn: Option<&str>, early: &[u8]) -> Result<()> {
         if !self.buffer.is_empty() {
             return Err(Error::unexpected("the server sent something in the clear before TLS"));
         }
         match std::mem::replace(&mut self.transport, Transport::Gone) {
             Transport::Tcp(tcp) => {
-                self.transport = Transport::Tls(tls::connect(domain, alpn, tcp)?);
+                self.transport = Transport::Tls(tls::connect(domain, alpn, early, tcp)?);
                 Ok(())
             }
             Transport::Tls(_) => Err(Error::unexpected("TLS is on already")),

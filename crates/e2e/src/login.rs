@@ -58,9 +58,9 @@ pub fn authenticate(role: &Role, connection: &mut Connection) -> Result<()> {
     login.open_stream()
 }
 
-/// Encrypts a connection on which `<proceed/>` has come.
-pub fn start_tls(role: &Role, connection: &mut Connection) -> Result<()> {
-    connection.start_tls(role.domain(), None)
+/// Encrypts a connection on which `<proceed/>` has come; `early` is sent behind the handshake.
+pub fn start_tls(role: &Role, connection: &mut Connection, early: &[u8]) -> Result<()> {
+    connection.start_tls(role.domain(), None, early)
 }
 
 impl Role {
@@ -93,12 +93,12 @@ impl Login<'_> {
     fn encrypt(&mut self) -> Result<()> {
         match self.role.tls {
             Tls::None => Ok(()),
-            Tls::Direct => self.connection.start_tls(self.role.domain(), Some(ALPN)),
+            Tls::Direct => self.connection.start_tls(self.role.domain(), Some(ALPN), &[]),
             Tls::Starttls => {
                 self.open_stream()?;
                 self.send(Element::new(TLS, "starttls"))?;
                 self.expect(TLS, "proceed")?;
-                start_tls(self.role, self.connection)
+                start_tls(self.role, self.connection, &[])
             }
         }
     }

@@ -73,7 +73,10 @@ impl Performance {
                 self.name(*who);
                 Ok(())
             }
-            Act::StartsTls(who) => self.actors[*who].start_tls(),
+            Act::StartsTls(who, text) => {
+                let early = self.filled(text, step.line)?;
+                self.actors[*who].start_tls(early.as_bytes())
+            }
             Act::Authenticates(who) => self.actors[*who].authenticate(),
             Act::Sends(who, text) => self.sends(*who, text, step.line),
             Act::SendsRaw(who, text) => {

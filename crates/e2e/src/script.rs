@@ -88,8 +88,8 @@ pub struct Step {
 pub enum Act {
     /// `connects`, `connects up to …`
     Connects(usize, Stage),
-    /// `starts TLS`
-    StartsTls(usize),
+    /// `starts TLS`, `starts TLS and sends raw:`
+    StartsTls(usize, String),
     /// `authenticates`: SASL and the stream restart.
     Authenticates(usize),
     /// `sends:`
@@ -135,6 +135,13 @@ struct Block<'a> {
     line: usize,
     head: &'a str,
     body: Vec<&'a str>,
+}
+
+impl Block<'_> {
+    /// The lines below without their layout, joined.
+    fn raw(&self) -> String {
+        self.body.iter().map(|line| line.trim()).collect()
+    }
 }
 
 impl Script {
@@ -197,7 +204,7 @@ impl Script {
             "connects up to tls" => Act::Connects(who, Stage::Tls),
             "connects up to features" => Act::Connects(who, Stage::Features),
             "connects up to auth" => Act::Connects(who, Stage::Auth),
-            "starts TLS" => Act::StartsTls(who),
+            "starts TLS" | "starts TLS and sends raw:" => Act::StartsTls(who, block.raw()),
             "authenticates" => Act::Authenticates(who),
             "sends:" => Act::Sends(who, lines),
             "sends raw:" => Act::SendsRaw(who, block.body.iter().map(|line| line.trim()).collect()),

@@ -26,8 +26,14 @@ pub struct ChannelBinding {
 /// An encrypted connection.
 pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
-/// Handshakes as a client of `domain`. `alpn` is what direct TLS asks for (XEP-0368).
-pub fn connect(domain: &str, alpn: Option<&str>, mut tcp: TcpStream) -> Result<Box<TlsStream>> {
+/// Handshakes as a client of `domain`. `alpn` is what direct TLS asks for (XEP-0368); `early` is
+/// encrypted behind the handshake's last message and written with it.
+pub fn connect(
+    domain: &str,
+    alpn: Option<&str>,
+    early: &[u8],
+    mut tcp: TcpStream,
+) -> Result<Box<TlsStream>> {
     let provider = Arc::new(provider::default_provider());
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
@@ -38,6 +44,8 @@ pub fn connect(domain: &str, alpn: Option<&str>, mut tcp: TcpStream) -> Result<B
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|error| Error::unexpected(format!("{domain}: {error}")))?;
     let mut connection = ClientConnection::new(Arc::new(config), name)?;
+    // The library keeps this back until it may be encrypted.
+    connection.writer().write_all(early).map_err(Error::io("TLS"))?;
     while connection.is_handshaking() {
         handshake_step(&mut connection, &mut tcp)?;
     }

@@ -19,6 +19,8 @@ struct Client {
     name: &'static str,
     program: PathBuf,
     arguments: Vec<PathBuf>,
+    /// Configuration of the server the client cannot do without, as TOML.
+    server: &'static str,
 }
 
 /// What the runner reads.
@@ -94,7 +96,12 @@ fn slixmpp(shop: &Workshop) -> Result<Client> {
     let mut pip = process::command(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     process::run(pip.arg(shop.source("requirements.txt")))?;
-    Ok(Client { name: "slixmpp", program: python, arguments: vec![shop.source("main.py")] })
+    Ok(Client {
+        name: "slixmpp",
+        program: python,
+        arguments: vec![shop.source("main.py")],
+        server: "",
+    })
 }
 
 /// JavaScript: @xmpp/client on Node, from the versions in its lock file.
@@ -106,7 +113,7 @@ fn xmppjs(shop: &Workshop) -> Result<Client> {
     npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
     process::run(npm.current_dir(&shop.folder))?;
     let arguments = vec![shop.built("main.mjs")];
-    Ok(Client { name: "xmppjs", program: PathBuf::from("node"), arguments })
+    Ok(Client { name: "xmppjs", program: PathBuf::from("node"), arguments, server: "" })
 }
 
 /// C: a program on Debian's libstrophe.
@@ -120,11 +127,13 @@ fn libstrophe(shop: &Workshop) -> Result<Client> {
         .arg(&program);
     compiler.arg(shop.source("main.c")).args(flags.split_whitespace());
     process::run(&mut compiler)?;
-    Ok(Client { name: "libstrophe", program, arguments: Vec::new() })
+    Ok(Client { name: "libstrophe", program, arguments: Vec::new(), server: "" })
 }
 
 /// Go: go-sendxmpp as Debian packages it, driven by a script.
 fn go_sendxmpp(shop: &Workshop) -> Result<Client> {
     let arguments = vec![shop.source("main.py")];
-    Ok(Client { name: "go-sendxmpp", program: PathBuf::from("python3"), arguments })
+    // The version in Debian 12 knows no SCRAM.
+    let server = r#"auth.mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"]"#;
+    Ok(Client { name: "go-sendxmpp", program: PathBuf::from("python3"), arguments, server })
 }
