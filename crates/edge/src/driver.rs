@@ -78,8 +78,10 @@ pub(crate) trait Sink {
     /// Accepting failed, most likely for want of descriptors.
     fn accept_failed(&mut self, error: &io::Error);
 
-    /// Bytes came. They may be overwritten in place, by decryption.
-    fn received(&mut self, slot: u32, bytes: &mut [u8]);
+    /// Bytes came. They may be overwritten in place, by decryption. False if the socket is to be
+    /// paused, at once rather than at the end of the turn.
+    #[must_use]
+    fn received(&mut self, slot: u32, bytes: &mut [u8]) -> bool;
 
     /// The peer will send no more.
     fn ended(&mut self, slot: u32);

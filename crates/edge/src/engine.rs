@@ -27,9 +27,10 @@ use crate::tls::TlsConfig;
 /// write to each other do not keep the others from the loop.
 const LOCAL_MAIL_PER_TURN: usize = 4096;
 
-/// Unconsumed bytes kept for a connection: what one turn of a driver can bring before a pause
-/// takes effect, which for io_uring is all the receive buffers of a ring. More closes it.
-const HELD_BYTES_MAX: usize = 1024 * 1024;
+/// Unconsumed bytes kept for a connection. What has been received when it pauses is kept, which
+/// for io_uring can be all the buffers of a ring, 1 MiB; twice that, nobody is reading, and the
+/// connection is closed.
+const HELD_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// A worker's connections and the protocol they speak.
 pub(crate) struct Engine<P: Protocol> {

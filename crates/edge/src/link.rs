@@ -92,6 +92,12 @@ impl Link {
         matches!(self.phase, Phase::Open | Phase::Handshake)
     }
 
+    /// Whether the driver should not receive. A closing connection reads on, to see the peer's
+    /// end, and a handshake does not wait for the protocol.
+    pub(crate) fn wants_pause(&self) -> bool {
+        self.paused && self.phase == Phase::Open
+    }
+
     pub(crate) fn is_handshaking(&self) -> bool {
         self.tls.as_ref().is_some_and(|session| session.is_handshaking())
     }

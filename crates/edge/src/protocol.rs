@@ -51,7 +51,7 @@ pub enum CloseReason {
     /// Output made no progress for [`Limits::stall`](crate::Limits::stall).
     Stalled,
     /// More output than [`Limits::output_bytes_max`](crate::Limits::output_bytes_max) was
-    /// waiting, or more input was left unconsumed than one receive buffer holds.
+    /// waiting, or 2 MiB of input were left unconsumed.
     Overflow,
     /// The TLS handshake or a record was wrong.
     Tls,
@@ -99,8 +99,8 @@ pub trait Protocol: Sized + 'static {
     ///
     /// To stop in the middle, call [`Io::pause_reading`] and return less than all: the rest is
     /// kept and offered again after [`Io::resume_reading`]. Without a pause the rest is offered
-    /// again together with what comes next; more than a receive buffer of it closes the
-    /// connection ([`CloseReason::Overflow`]).
+    /// again together with what comes next; 2 MiB of it close the connection
+    /// ([`CloseReason::Overflow`]).
     fn bytes(
         &mut self,
         io: &mut Io<'_, Self::Mail>,

@@ -15,17 +15,24 @@ pub(crate) fn eventfd() -> io::Result<File> {
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
-/// Binds the calling thread to one core.
-pub(crate) fn pin_to_core(core: usize) -> io::Result<()> {
+/// Binds the calling thread to one of the cores that the process may use, counted from 0.
+pub(crate) fn pin_to_core(number: usize) -> io::Result<()> {
     // SAFETY: `cpu_set_t` is plain bits, for which all zeroes is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
-    if core >= libc::CPU_SETSIZE as usize {
-        return Err(io::ErrorKind::InvalidInput.into());
+    let (mut allowed, mut one): (libc::cpu_set_t, libc::cpu_set_t) = unsafe { std::mem::zeroed() };
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: the pointer and the size are those of `allowed`.
+    if unsafe { libc::sched_getaffinity(0, size, &mut allowed) } != 0 {
+        return Err(io::Error::last_os_error());
     }
-    // SAFETY: `core` is within the set.
-    unsafe { libc::CPU_SET(core, &mut set) };
-    // SAFETY: the pointer and the size are those of `set`, which outlives the call.
-    let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
+    let mut cores = (0..libc::CPU_SETSIZE as usize).filter(|core| {
+        // SAFETY: `core` is within the set.
+        unsafe { libc::CPU_ISSET(*core, &allowed) }
+    });
+    let core = cores.nth(number).ok_or(io::ErrorKind::InvalidInput)?;
+    // SAFETY: likewise.
+    unsafe { libc::CPU_SET(core, &mut one) };
+    // SAFETY: the pointer and the size are those of `one`, which outlives the call.
+    let result = unsafe { libc::sched_setaffinity(0, size, &one) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

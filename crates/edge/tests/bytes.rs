@@ -158,3 +158,38 @@ fn a_slow_reader_holds_the_writer_back_and_misses_nothing() {
         bench.stop();
     });
 }
+
+#[test]
+fn a_flood_into_a_paused_connection_waits_and_is_not_cut_off() {
+    const TOTAL: usize = 4 << 20;
+    on_every_driver(|driver| {
+        // Takes one byte at first, then all there is, and pauses each time.
+        let bench = Bench::start(config(driver, 1), |lab, io, state, event| match event {
+            Event::Bytes(bytes) => {
+                io.pause_reading();
+                io.set_timer(Some(io.now() + std::time::Duration::from_millis(3)));
+                let taken = if state.number == 0 { 1 } else { bytes.len() };
+                state.number += taken;
+                if state.number == TOTAL {
+                    lab.tell("all");
+                }
+                taken
+            }
+            Event::Timeout => {
+                io.resume_reading();
+                0
+            }
+            Event::Closed(reason) => {
+                lab.tell(format!("closed {reason:?}"));
+                0
+            }
+            _ => 0,
+        });
+        let mut stream = bench.connect();
+        stream.write_all(&vec![b'f'; TOTAL]).expect("the edge reads");
+        assert_eq!(bench.hear(), "all");
+        drop(stream);
+        assert_eq!(bench.hear(), "closed PeerClosed");
+        bench.stop();
+    });
+}

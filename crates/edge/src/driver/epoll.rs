@@ -219,7 +219,7 @@ impl Epoll {
 }
 
 impl Stream {
-    /// Receives once. True if there may be more.
+    /// Receives once. True if there may be more, and it is wanted.
     fn receive(&mut self, buffer: &mut [u8], sink: &mut impl Sink) -> bool {
         match self.stream.read(buffer) {
             Ok(0) => {
@@ -229,7 +229,7 @@ impl Stream {
             Ok(count) => {
                 // A short read of a stream socket has emptied it (epoll(7)).
                 self.readable = count == buffer.len() || self.ending;
-                sink.received(self.slot, &mut buffer[..count]);
+                self.paused |= !sink.received(self.slot, &mut buffer[..count]);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -238,7 +238,7 @@ impl Stream {
                 sink.failed(self.slot);
             }
         }
-        self.readable
+        self.readable && !self.paused
     }
 
     fn go_on_sending(&mut self, sink: &mut impl Sink) {

@@ -215,11 +215,14 @@ impl Uring {
             Ok(count) if count > 0 => {
                 // Taken even for a socket that is gone: the buffer goes back to the kernel.
                 let bytes = ring.received(&completion, count as usize);
+                let go_on = !current || sink.received(sockets[slot].owner, bytes);
+                ring.give_back(&completion, count as usize);
                 if current {
                     sockets[slot].silent_steps = 0;
-                    sink.received(sockets[slot].owner, bytes);
                 }
-                ring.give_back(&completion, count as usize);
+                if !go_on {
+                    pause(ring, sockets, slot);
+                }
             }
             Ok(_) if current => {
                 sockets[slot].ended = true;
@@ -312,6 +315,15 @@ fn receive_again(ring: &mut Ring, sockets: &mut Sockets, slot: u32) {
     sockets.started_receiving();
 }
 
+fn pause(ring: &mut Ring, sockets: &mut Sockets, slot: u32) {
+    let socket = &mut sockets[slot];
+    socket.paused = true;
+    if socket.receiving == Receiving::Yes {
+        socket.receiving = Receiving::Stopping;
+        ring.cancel(Op::Receive, slot, socket.generation);
+    }
+}
+
 fn send(ring: &mut Ring, sockets: &mut Sockets, slot: u32, unsent: sockets::Unsent) {
     let generation = sockets[slot].generation;
     let unsent = sockets.put_sending(slot, unsent);
@@ -372,12 +384,7 @@ impl Driver for Uring {
 
     fn pause(&mut self, socket: Socket) {
         let (ring, sockets, slot) = self.at(socket);
-        let socket = &mut sockets[slot];
-        socket.paused = true;
-        if socket.receiving == Receiving::Yes {
-            socket.receiving = Receiving::Stopping;
-            ring.cancel(Op::Receive, slot, socket.generation);
-        }
+        pause(ring, sockets, slot);
     }
 
     fn resume(&mut self, socket: Socket) {

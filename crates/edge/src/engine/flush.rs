@@ -43,8 +43,7 @@ impl<P: Protocol> Engine<P> {
             driver.shut(link.socket);
             link.phase = Phase::Lingering;
         }
-        // A closing connection reads on, to see the peer's end.
-        let pause = link.paused && link.phase == Phase::Open;
+        let pause = link.wants_pause();
         if link.driver_paused != pause {
             link.driver_paused = pause;
             match pause {

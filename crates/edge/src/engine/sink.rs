@@ -54,10 +54,13 @@ impl<P: Protocol> Sink for Engine<P> {
         self.core.gate.failed(self.core.now);
     }
 
-    fn received(&mut self, slot: u32, bytes: &mut [u8]) {
+    fn received(&mut self, slot: u32, bytes: &mut [u8]) -> bool {
         self.core.stats.bytes_in += bytes.len() as u64;
         self.take_bytes(slot, bytes);
         self.settle();
+        let link = &mut self.core.links[slot];
+        link.driver_paused |= link.wants_pause();
+        !link.driver_paused
     }
 
     fn ended(&mut self, slot: u32) {
