@@ -251,7 +251,9 @@ fn closing_sends_what_was_written_and_ends_the_stream() {
 #[test]
 fn a_peer_that_never_closes_is_cut_off_after_the_linger_time() {
     on_every_driver(|driver| {
-        let bench = Bench::start(config(driver, 1), |lab, io, state, event| match event {
+        let mut config = config(driver, 1);
+        config.limits.linger = Duration::from_millis(100);
+        let bench = Bench::start(config, |lab, io, state, event| match event {
             Event::Bytes(bytes) => {
                 io.close();
                 bytes.len()

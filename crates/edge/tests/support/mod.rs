@@ -223,7 +223,7 @@ pub fn config(driver: DriverChoice, workers: u16) -> EdgeConfig {
     EdgeConfig {
         driver,
         workers,
-        limits: Limits { linger: Duration::from_millis(300), ..Limits::default() },
+        limits: Limits { linger: PATIENCE, ..Limits::default() },
         ..EdgeConfig::new(vec![ListenerConfig::new("test", any)])
     }
 }
