@@ -27,7 +27,7 @@ pub enum At {
     Host,
 }
 
-/// The two phases of a message (and of directed presence and relayed IQs).
+/// The two phases of a message, of presence that a session sends, and of relayed IQs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Leaving the sender's account.
@@ -60,8 +60,9 @@ pub enum Lifecycle {
     Ended,
 }
 
-/// A phase hook. It sees every message, directed presence and IQ between entities in its
-/// direction, and may change it. It does not allocate when it has nothing to say.
+/// A phase hook. It sees every message, presence and IQ between entities in its direction, and may
+/// change it. Presence without `to` passes `Outbound` once, before it is broadcast. It does not
+/// allocate when it has nothing to say.
 pub type PhaseHook = Arc<dyn Fn(&mut PhaseCtx<'_>, &mut Stanza) -> Flow + Send + Sync>;
 
 /// A hook on a moment in a session's life. The stanza is the presence that caused it, if one did.

@@ -90,21 +90,19 @@ impl Router {
     ) -> Taken {
         let is_broadcast = stanza.to().is_none();
         let mut effects = Effects::new();
-        if !is_broadcast {
-            let outcome = self.run_hooks(
-                Direction::Outbound,
-                Some(session),
-                session.account(),
-                &mut stanza,
-                &mut effects,
+        let outcome = self.run_hooks(
+            Direction::Outbound,
+            Some(session),
+            session.account(),
+            &mut stanza,
+            &mut effects,
+        );
+        if !outcome.is_continue() {
+            return self.start(
+                session.address(),
+                receipt,
+                Box::pin(Arc::clone(self).drain(effects)),
             );
-            if !outcome.is_continue() {
-                return self.start(
-                    session.address(),
-                    receipt,
-                    Box::pin(Arc::clone(self).drain(effects)),
-                );
-            }
         }
         let job: Pending<()> = match kind {
             PresenceType::Available | PresenceType::Unavailable if is_broadcast => {
