@@ -12,7 +12,8 @@ use crate::sasl::{
 };
 use crate::xml::declare;
 use bytes::Bytes;
-use jackdaw_stanza::{Stanza, ns};
+use jackdaw_jid::Jid;
+use jackdaw_stanza::{Address, Stanza, ns};
 use jackdaw_xml::{Element, escape_text};
 use std::sync::Arc;
 
@@ -74,8 +75,15 @@ impl C2s {
             return Err(StreamError::not_authorized());
         }
         let xml = Bytes::copy_from_slice(xml);
-        let stanza = Stanza::parse(xml, &self.input.scope, self.limits())
+        let mut stanza = Stanza::parse(xml, &self.input.scope, self.limits())
             .map_err(|_| StreamError::not_authorized())?;
+        if matches!(stanza.to_address(), Address::Absent) {
+            // Without `to` it is for the domain that the stream is for.
+            let domain = self.negotiation.as_ref().and_then(|n| n.domain.as_deref());
+            if let Some(Ok(domain)) = domain.map(Jid::parse) {
+                stanza.set_to(domain);
+            }
+        }
         cx.events.push_back(Event::Request(Request::Register(stanza)));
         Ok(State::Registering)
     }
