@@ -1,8 +1,9 @@
 //! XEP-0191: Blocking Command. A user hides from, and no longer hears, chosen JIDs.
 //!
 //! Owns the block list of an account. It is in the account's state, so that the hooks need no
-//! store. Presence that is broadcast passes no hook: its sender asks [`hides`]. Does not: privacy lists
-//! (XEP-0016), spam reports (XEP-0377), or end subscriptions: blocking is polite (§4).
+//! store. Broadcast presence does not pass them contact by contact: its sender asks [`hides`]. Does
+//! not: privacy lists (XEP-0016), spam reports (XEP-0377), or end subscriptions: blocking is
+//! polite (§4).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! are delivered as effects, so nothing copies a copy. Whatever looks like a copy and passes a
 //! phase is forged (many clients believed such messages: CVE-2017-5589 and its kin).
 
+use std::sync::Arc;
+
 use jackdaw_ext::{
     At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, Status, Xep,
 };
@@ -67,7 +69,8 @@ fn copy_sent(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
     let own = ctx.account.jid().as_str();
     let is_to_self = stanza.to().is_none_or(|to| to.bare_str() == own);
     if !is_to_self && is_eligible(stanza, stanza.to()) {
-        copy(ctx, "sent", stanza, |other| other.id() != sender.id());
+        let sessions = ctx.services.sessions.of(own);
+        copy(ctx, "sent", stanza, sessions, |other| other.id() != sender.id());
     }
     Flow::Continue
 }
@@ -81,19 +84,21 @@ fn copy_received(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
     {
         return Flow::Stop("a forged carbon copy");
     }
-    let is_private = is_room_private(stanza);
-    if !is_private && is_eligible(stanza, stanza.from()) {
-        let target =
-            stanza.to().filter(|to| to.is_full()).and_then(|to| ctx.services.sessions.find(to));
-        let sender = ctx.session.map(|session| session.id());
-        copy(ctx, "received", stanza, |other| {
-            let gets_it_anyway = match &target {
-                Some(target) => target.id() == other.id(),
-                None => other.priority().is_some_and(|priority| priority >= 0),
-            };
-            !gets_it_anyway && Some(other.id()) != sender
-        });
+    if is_room_private(stanza) || !is_eligible(stanza, stanza.from()) {
+        return Flow::Continue;
     }
+    let sessions = ctx.services.sessions.of(ctx.account.jid().as_str());
+    let is_addressed =
+        |s: &&Arc<Session>| stanza.to().is_some_and(|to| to.as_str() == s.jid().as_str());
+    let target = sessions.iter().find(is_addressed).map(|session| session.id());
+    let sender = ctx.session.map(|session| session.id());
+    copy(ctx, "received", stanza, sessions, |other| {
+        let gets_it_anyway = match target {
+            Some(target) => target == other.id(),
+            None => other.priority().is_some_and(|priority| priority >= 0),
+        };
+        !gets_it_anyway && Some(other.id()) != sender
+    });
     Flow::Continue
 }
 
@@ -135,14 +140,16 @@ fn is_room_private(message: &Stanza) -> bool {
     message.from().is_some_and(|from| from.is_full()) && message.has(ns::MUC_USER, "x")
 }
 
+/// Copies for those of the account's sessions that want them. The wrapped message is made once.
 fn copy(
     ctx: &mut PhaseCtx<'_>,
     direction: &str,
     stanza: &Stanza,
+    sessions: impl IntoIterator<Item = Arc<Session>>,
     is_wanted: impl Fn(&Session) -> bool,
 ) {
     let mut made = None;
-    for session in ctx.services.sessions.of(ctx.account.jid().as_str()) {
+    for session in sessions {
         if session.has_slot::<Enabled>() && is_wanted(&session) {
             let wrapped = made.get_or_insert_with(|| wrap(ctx, direction, stanza));
             let copy = wrapped.addressed_to(session.jid().clone().into());

@@ -34,6 +34,7 @@ pub mod vcard;
 pub mod version;
 
 #[cfg(test)]
+#[path = "harness_test.rs"]
 mod test_harness;
 
 use jackdaw_ext::{Deps, Registry, Xep};

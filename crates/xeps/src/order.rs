@@ -5,6 +5,7 @@ pub const OUTBOUND: &[u16] = &[
     191, // Blocking: what may not leave is not copied either.
     359, // Stanza ids: what the sender forged is gone before anybody gets a copy.
     203, // Delay: likewise.
+    153, // Avatars: after what refuses; it adds to presence only.
     280, // Carbons: last, copies look like what was sent.
 ];
 

@@ -1,12 +1,17 @@
 //! XEP-0054: vcard-temp. What users tell everybody about themselves.
 //!
-//! Owns the vCard of an account. It is kept as it came: the server does not look into it.
+//! Owns the vCard of an account. It is kept as it came; what the server looks at in it is the
+//! avatar, whose hash is kept beside it for `avatars`.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jackdaw_ext::{At, Ctx, Deps, Iq, Registry, Reply, Status, Xep, stanza_error};
 use jackdaw_stanza::{StanzaError, ns};
-use jackdaw_store::{KeyValue, Table};
+use jackdaw_store::{Batch, Map, Table, Value};
 use jackdaw_xml::{Element, Limits, Scope};
+
+use crate::avatars::{Avatar, AvatarHash};
 
 /// What this extension says of itself.
 pub const INFO: Xep = Xep {
@@ -17,8 +22,14 @@ pub const INFO: Xep = Xep {
     features: &[ns::VCARD],
 };
 
-/// The vCards, one per account.
-const VCARDS: Table = Table::new("vcard");
+/// The vCards, one per account, and the hashes of their avatars.
+pub(crate) const VCARDS: Table = Table::new("vcard");
+
+/// The vCard of an account.
+const VCARD_KEY: &[u8] = b"vcard";
+
+/// The hash of its avatar; absent without one.
+pub(crate) const AVATAR_KEY: &[u8] = b"avatar";
 
 /// What an operator may set.
 #[derive(Clone, Debug)]
@@ -36,7 +47,7 @@ impl Default for Config {
 
 /// Registers the handlers. A vCard is world-readable (§5).
 pub fn register(on: &mut Registry, deps: &Deps) {
-    let vcards: KeyValue<Bytes> = deps.stores.key_value(VCARDS);
+    let vcards: Map<Bytes> = deps.stores.map(VCARDS);
     let bytes_max = deps.config::<Config>().bytes_max;
     on.feature(At::Host, ns::VCARD);
     on.feature(At::Account, ns::VCARD);
@@ -50,41 +61,40 @@ pub fn register(on: &mut Registry, deps: &Deps) {
         // §3.3: others cannot tell an account without a vCard from none.
         fetch(table.clone(), ctx, StanzaError::service_unavailable())
     });
-    let table = vcards.clone();
-    on.iq_set(At::Account, ns::VCARD, "vCard", move |ctx, iq| {
-        publish(table.clone(), bytes_max, ctx, iq)
-    });
+    on.iq_set(At::Account, ns::VCARD, "vCard", move |ctx, iq| publish(bytes_max, ctx, iq));
     on.iq_set(At::Bare, ns::VCARD, "vCard", refuse);
     on.account_deleted(move |_, account| {
         let vcards = vcards.clone();
-        async move { vcards.delete(&account).await }
+        async move { vcards.clear(&account).await }
     });
 }
 
-async fn fetch(
-    vcards: KeyValue<Bytes>,
-    ctx: Ctx,
-    absent: StanzaError,
-) -> Result<Reply, StanzaError> {
-    let stored = vcards.get(ctx.target()).await.map_err(|e| stanza_error(&e))?;
+async fn fetch(vcards: Map<Bytes>, ctx: Ctx, absent: StanzaError) -> Result<Reply, StanzaError> {
+    let stored = vcards.get(ctx.target(), VCARD_KEY).await.map_err(|e| stanza_error(&e))?;
     let xml = stored.ok_or(absent)?;
     let vcard = Element::parse(&xml, &Scope::client(), &Limits::trusted())
         .map_err(|_| StanzaError::internal_server_error())?;
     Ok(Reply::new(vcard))
 }
 
-async fn publish(
-    vcards: KeyValue<Bytes>,
-    bytes_max: usize,
-    ctx: Ctx,
-    iq: Iq,
-) -> Result<Reply, StanzaError> {
-    let xml = iq.element()?.to_xml("");
+/// Keeps the vCard and the hash of its avatar: both or neither.
+async fn publish(bytes_max: usize, ctx: Ctx, iq: Iq) -> Result<Reply, StanzaError> {
+    let vcard = iq.element()?;
+    let xml = vcard.to_xml("");
     if xml.len() > bytes_max {
         return Err(StanzaError::policy_violation().text("the vCard is too large"));
     }
-    let _changing = ctx.services().locks.lock(ctx.target()).await;
-    vcards.put(ctx.target(), &Bytes::from(xml)).await.map_err(|e| stanza_error(&e))?;
+    let account = ctx.target();
+    let hash = AvatarHash::of(&vcard);
+    let mut batch = Batch::new();
+    batch.put(VCARDS, account, VCARD_KEY, Bytes::from(xml).encode());
+    match hash {
+        Some(hash) => batch.put(VCARDS, account, AVATAR_KEY, hash.encode()),
+        None => batch.delete(VCARDS, account, AVATAR_KEY),
+    }
+    let _changing = ctx.services().locks.lock(account).await;
+    ctx.services().stores.commit(batch).await.map_err(|error| stanza_error(&error))?;
+    ctx.session()?.account().set_slot(Arc::new(Avatar(hash)));
     Ok(Reply::empty())
 }
 
