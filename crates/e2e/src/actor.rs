@@ -48,7 +48,8 @@ impl Actor {
         self.sm.as_ref().map(|counters| (counters.sent, counters.received))
     }
 
-    /// Connects as far as `stage`; a bound session switches stream management on if its role has it.
+    /// Connects as far as `stage`; a bound session switches stream management on if its role has
+    /// it.
     pub fn connect(&mut self, at: &Listeners, stage: Stage) -> Result<()> {
         self.inbox.clear();
         self.sm = None;

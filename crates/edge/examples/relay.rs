@@ -1,8 +1,8 @@
 //! What the edge costs beside a hand-written epoll loop: CPU per relayed message.
 //!
 //! `relay [tls] [pairs [window [bytes [seconds [rounds]]]]]`, best under `taskset -c 0`: the load
-//! runs in a child process on core 1. Each of `pairs` pairs keeps `window` messages of `bytes` bytes
-//! under way from its first connection, through the server, to its second.
+//! runs in a child process on core 1. Each of `pairs` pairs keeps `window` messages of `bytes`
+//! bytes under way from its first connection, through the server, to its second.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};

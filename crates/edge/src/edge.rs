@@ -346,8 +346,8 @@ impl<M: Send> RunningEdge<M> {
         self.wake_all();
     }
 
-    /// Asks every connection to close ([`Protocol::shutting_down`](crate::Protocol::shutting_down)),
-    /// cuts off what is left after `patience`, and returns when all workers have ended.
+    /// Asks every connection to close, cuts off what is left after `patience`, and returns when all
+    /// workers have ended. See [`Protocol::shutting_down`](crate::Protocol::shutting_down).
     pub fn shutdown(mut self, patience: Duration) {
         self.begin_shutdown(patience);
         self.join();

@@ -109,8 +109,8 @@ impl<M> Clone for Mailbox<M> {
 
 impl<M: Send> Mailbox<M> {
     /// Sends to a connection. The mail comes back if its worker's queue is full or the worker is
-    /// gone; if only the connection is gone, [`Protocol::undelivered`](crate::Protocol::undelivered)
-    /// hears of it there.
+    /// gone. If only the connection is gone, its worker hears of it:
+    /// [`Protocol::undelivered`](crate::Protocol::undelivered).
     pub fn send(&self, to: ConnectionId, mail: M) -> Result<(), M> {
         match self.letterboxes.get(usize::from(to.worker)) {
             Some(letterbox) => letterbox.post(Envelope { to: Some(to), mail }),

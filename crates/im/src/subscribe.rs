@@ -21,7 +21,8 @@ use crate::roster::{check_room, refusal};
 use crate::rosters::Rosters;
 use crate::subscription::{self, Handshake};
 
-/// A subscription stanza leaves a session of ours (RFC 6121 §3.1.2, §3.1.5, §3.2.2, §3.3.2, §3.4.2).
+/// A subscription stanza leaves a session of ours (RFC 6121 §3.1.2, §3.1.5, §3.2.2, §3.3.2,
+/// §3.4.2).
 pub(crate) async fn outbound(rosters: &Rosters, ctx: &Ctx, mut stanza: Stanza) {
     let Ok(session) = ctx.session() else { return };
     let Some(handshake) = stanza.presence_type().and_then(Handshake::of) else { return };
@@ -122,7 +123,8 @@ fn tell(
     changed: &Changed<subscription::Inbound>,
 ) {
     if changed.outcome.is_delivered {
-        // A request wants an answer from whoever is there; the others explain a roster push (§3.1.1).
+        // A request wants an answer from whoever is there; the others explain a roster push
+        // (§3.1.1).
         match handshake {
             Handshake::Subscribe => push::show_available(ctx, owner, stanza),
             Handshake::Unsubscribe | Handshake::Subscribed | Handshake::Unsubscribed => {

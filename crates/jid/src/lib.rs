@@ -3,7 +3,8 @@
 //! [`Jid`], [`BareJid`] and [`FullJid`] own their text; [`JidRef`] borrows text that is normalised
 //! already, which is what clients nearly always send, and costs no allocation.
 //!
-//! Does not: escape localparts (XEP-0106 is a client's business) or ask DNS whether a domain exists.
+//! Does not: escape localparts (XEP-0106 is a client's business), or ask DNS whether a domain
+//! exists.
 #![forbid(unsafe_code)]
 
 mod borrowed;

@@ -164,6 +164,8 @@ impl Protocol for C2sProtocol {
             self.do_events(io, connection);
         } else {
             self.with_stream(io, connection, |stream, cx| stream.handle_secured(cx, info));
+            // Reading was paused if anything stood behind `<starttls/>`, were it a line feed.
+            io.resume_reading();
         }
     }
 

@@ -1,7 +1,8 @@
 //! SCRAM (RFC 5802, RFC 7677), with and without channel binding.
 //!
 //! An account that does not exist takes the same way to the end as one with a wrong password:
-//! the [`Decoy`](super::Decoy) supplies keys, every comparison is made, and only then is it refused.
+//! the [`Decoy`](super::Decoy) supplies keys, every comparison is made, and only then is it
+//! refused.
 
 use super::credentials::{Credentials, Generation, ScramKeys};
 use super::exchange::{Context, ExpectAnswer, ExpectResponse, Need, Step, Success};
