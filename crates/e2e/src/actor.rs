@@ -12,6 +12,7 @@ use crate::server::Listeners;
 
 /// Stream management's namespace (XEP-0198).
 pub const SM: &str = "urn:xmpp:sm:3";
+const BIND2: &str = "urn:xmpp:bind:0";
 const PING: &str = "urn:xmpp:ping";
 
 /// Somebody of the cast.
@@ -125,6 +126,21 @@ impl Actor {
     pub fn authenticate(&mut self) -> Result<()> {
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         login::authenticate(&self.role, connection)
+    }
+
+    /// SASL2 (XEP-0388), with `inline` asked for along with it. What the server grants, the
+    /// `<success/>`, is the next thing that is received.
+    pub fn authenticate_by_sasl2(&mut self, password: &str, inline: Vec<Element>) -> Result<()> {
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        let resumes = inline.iter().any(|element| element.is(SM, "resume"));
+        let success = login::authenticate_by_sasl2(&self.role, connection, password, inline)?;
+        let bound = success.child(BIND2, "bound");
+        if bound.is_some_and(|bound| bound.child(SM, "enabled").is_some()) && !resumes {
+            self.sm = Some(Counters::default());
+        }
+        self.keep_house(&success)?;
+        self.inbox.push_back(Arrival::Element(success));
+        Ok(())
     }
 
     /// Sends an element, and counts it if it is a stanza.

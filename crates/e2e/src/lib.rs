@@ -22,6 +22,7 @@ mod pattern;
 
 mod actor;
 mod connection;
+mod ht;
 mod login;
 mod scram;
 mod splitter;

@@ -6,6 +6,7 @@ use jackdaw_xml::Element;
 
 use crate::connection::{Arrival, Connection};
 use crate::error::{Error, Result};
+use crate::ht::Ht;
 use crate::scram::Scram;
 use crate::script::{Role, Stage, Tls};
 use crate::server::Listeners;
@@ -56,6 +57,38 @@ pub fn authenticate(role: &Role, connection: &mut Connection) -> Result<()> {
     let mut login = Login { role, connection };
     login.authenticate()?;
     login.open_stream()
+}
+
+/// SASL2 (XEP-0388) with `inline` beside the authentication itself. Returns the `<success/>`.
+pub fn authenticate_by_sasl2(
+    role: &Role,
+    connection: &mut Connection,
+    password: &str,
+    inline: Vec<Element>,
+) -> Result<Element> {
+    let binding = connection.channel_binding(role.binding.as_deref())?;
+    let mechanism = role.mechanism.as_str();
+    let mut login = Login { role, connection };
+    if let Some(ht) = Ht::new(mechanism, role.local(), password, binding.clone()) {
+        let success = login.begin_sasl2(&ht.message(), inline)?;
+        ht.verify(&additional_data(&success)?)?;
+        return Ok(success);
+    }
+    let wrong = || Error::unexpected(format!("{mechanism} cannot be acted"));
+    let mut scram = Scram::new(mechanism, role.local(), password, binding).ok_or_else(wrong)?;
+    let challenge = login.begin_sasl2(scram.first().as_bytes(), inline)?;
+    let answer = scram.answer(&decoded(&challenge)?)?;
+    login.send(Element::new(SASL2, "response").with_text(BASE64.encode(answer)))?;
+    let success = login.expect(SASL2, "success")?;
+    let server_final = String::from_utf8_lossy(&additional_data(&success)?).into_owned();
+    scram.verify(&server_final)?;
+    Ok(success)
+}
+
+/// What the mechanism says at the end (XEP-0388 §2.6.1).
+fn additional_data(success: &Element) -> Result<Vec<u8>> {
+    let data = success.child(SASL2, "additional-data").map(Element::text).unwrap_or_default();
+    BASE64.decode(&data).map_err(|_| Error::unexpected(format!("not base64: {data}")))
 }
 
 /// Encrypts a connection on which `<proceed/>` has come; `early` is sent behind the handshake.
@@ -138,6 +171,24 @@ impl Login<'_> {
                 let wrong = || Error::unexpected(format!("{mechanism} cannot be acted"));
                 self.scram(scram.ok_or_else(wrong)?)
             }
+        }
+    }
+
+    /// Sends the first message; returns what answers it, `<challenge/>` or `<success/>`.
+    fn begin_sasl2(&mut self, message: &[u8], inline: Vec<Element>) -> Result<Element> {
+        let message = Element::new(SASL2, "initial-response").with_text(BASE64.encode(message));
+        let authenticate = Element::new(SASL2, "authenticate")
+            .with_attr("mechanism", &self.role.mechanism)
+            .with_child(message)
+            .with_children(inline);
+        self.send(authenticate)?;
+        match self.connection.receive()? {
+            Arrival::Element(element)
+                if element.is(SASL2, "challenge") || element.is(SASL2, "success") =>
+            {
+                Ok(element)
+            }
+            other => Err(unexpected("<challenge/> or <success/>", &other)),
         }
     }
 

@@ -78,6 +78,17 @@ impl Performance {
                 self.actors[*who].start_tls(early.as_bytes())
             }
             Act::Authenticates(who) => self.actors[*who].authenticate(),
+            Act::AuthenticatesBySasl2(who, text) => {
+                let inline = match text.as_str() {
+                    "" => Vec::new(),
+                    text => elements(&self.filled(text, step.line)?, step.line)?,
+                };
+                // A token is not known before the server has handed it out.
+                let password = self.filled(&self.actors[*who].role.password, step.line)?;
+                self.actors[*who].authenticate_by_sasl2(&password, inline)?;
+                self.name(*who);
+                Ok(())
+            }
             Act::Sends(who, text) => self.sends(*who, text, step.line),
             Act::SendsRaw(who, text) => {
                 let text = self.filled(text, step.line)?;

@@ -92,6 +92,8 @@ pub enum Act {
     StartsTls(usize, String),
     /// `authenticates`: SASL and the stream restart.
     Authenticates(usize),
+    /// `authenticates by SASL2`, `authenticates by SASL2 with:` what is asked for along with it.
+    AuthenticatesBySasl2(usize, String),
     /// `sends:`
     Sends(usize, String),
     /// `sends raw:`
@@ -206,6 +208,9 @@ impl Script {
             "connects up to auth" => Act::Connects(who, Stage::Auth),
             "starts TLS" | "starts TLS and sends raw:" => Act::StartsTls(who, block.raw()),
             "authenticates" => Act::Authenticates(who),
+            "authenticates by SASL2" | "authenticates by SASL2 with:" => {
+                Act::AuthenticatesBySasl2(who, lines)
+            }
             "sends:" => Act::Sends(who, lines),
             "sends raw:" => Act::SendsRaw(who, block.body.iter().map(|line| line.trim()).collect()),
             "receives:" => Act::Receives(who, lines, Order::Written),
