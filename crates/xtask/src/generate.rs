@@ -66,7 +66,7 @@ fn documents(workspace: &Workspace, binary: &Path) -> Result<Vec<Document>> {
     let configuration = process::output(process::command(binary).args(["config", "markdown"]))?;
     Ok(vec![
         Document { path: "docs/xeps.md", text: xeps_page(&xeps) },
-        Document { path: "doap.xml", text: doap(&xeps) },
+        Document { path: "docs/doap.xml", text: doap(&xeps) },
         Document { path: "docs/configuration.md", text: configuration },
         Document { path: ARCHITECTURE, text: architecture(workspace)? },
     ])

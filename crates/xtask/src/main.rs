@@ -37,7 +37,7 @@ cargo xtask <command>
   tidy               the house rules that no compiler knows
   deny               licences, banned and duplicate crates
   advisories         known vulnerabilities in Cargo.lock
-  gen [--check]      docs/xeps.md, docs/configuration.md, doap.xml, the diagram of the layers
+  gen [--check]      docs/xeps.md, docs/configuration.md, docs/doap.xml, the layers
   e2e [--driver epoll|io_uring] [SCRIPT…]
                      end-to-end scripts against the release binary
   clients [--driver epoll|io_uring] [CLIENT…]

@@ -26,7 +26,6 @@ const ROOT: &[&str] = &[
     "bench",
     "crates",
     "deploy",
-    "doap.xml",
     "docs",
     "loadtest",
     "proto",
