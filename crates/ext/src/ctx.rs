@@ -21,13 +21,34 @@ struct Inner {
     session: Option<Arc<Session>>,
     /// The account the stanza is about; a host's is its bare domain.
     target: BareJid,
+    /// The target's state, where whoever made the context had it at hand.
+    account: Option<Arc<Account>>,
     effects: Mutex<Effects>,
 }
 
 impl Ctx {
     /// A context for one stanza.
     pub fn new(services: Arc<Services>, session: Option<Arc<Session>>, target: BareJid) -> Ctx {
-        Ctx { inner: Arc::new(Inner { services, session, target, effects: Mutex::default() }) }
+        Ctx::with(services, session, target, None)
+    }
+
+    /// A context for one stanza about an account whose state is at hand: it is not loaded again.
+    pub fn of_account(
+        services: Arc<Services>,
+        session: Option<Arc<Session>>,
+        account: Arc<Account>,
+    ) -> Ctx {
+        Ctx::with(services, session, account.jid().clone(), Some(account))
+    }
+
+    fn with(
+        services: Arc<Services>,
+        session: Option<Arc<Session>>,
+        target: BareJid,
+        account: Option<Arc<Account>>,
+    ) -> Ctx {
+        let effects = Mutex::default();
+        Ctx { inner: Arc::new(Inner { services, session, target, account, effects }) }
     }
 
     /// The services of the node.
@@ -57,6 +78,9 @@ impl Ctx {
 
     /// State of the target account; `None` if there is no such account.
     pub async fn account(&self) -> Result<Option<Arc<Account>>, StanzaError> {
+        if let Some(account) = &self.inner.account {
+            return Ok(Some(Arc::clone(account)));
+        }
         self.services().account(self.target()).await.map_err(|error| stanza_error(&error))
     }
 

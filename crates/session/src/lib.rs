@@ -17,4 +17,4 @@ pub use account::Account;
 pub use address::Address;
 pub use session::{Availability, Session, SessionId};
 pub use slots::Slots;
-pub use table::{Bound, Conflict, ConflictPolicy, Sessions};
+pub use table::{Bound, Conflict, ConflictPolicy, Found, Sessions};

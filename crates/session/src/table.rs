@@ -47,6 +47,25 @@ pub enum Conflict {
     TooMany,
 }
 
+/// What stands behind a JID.
+#[derive(Clone, Debug)]
+pub enum Found {
+    /// The session of this full JID.
+    Session(Arc<Session>),
+    /// An account with sessions; none of them has just this JID.
+    Account(Arc<Account>),
+}
+
+impl Found {
+    /// The account, of the session or by itself.
+    pub fn account(&self) -> &Arc<Account> {
+        match self {
+            Found::Session(session) => session.account(),
+            Found::Account(account) => account,
+        }
+    }
+}
+
 struct Entry {
     account: Arc<Account>,
     sessions: SmallVec<[Arc<Session>; 1]>,
@@ -133,6 +152,18 @@ impl Sessions {
     pub fn find(&self, jid: JidRef<'_>) -> Option<Arc<Session>> {
         let entry = self.accounts.get(jid.bare_str())?;
         entry.sessions.iter().find(|session| session.jid().as_str() == jid.as_str()).cloned()
+    }
+
+    /// The session of this JID, else its account: one look at the table serves both.
+    pub fn look_up(&self, jid: JidRef<'_>) -> Option<Found> {
+        let entry = self.accounts.get(jid.bare_str())?;
+        if jid.is_full() {
+            let found = entry.sessions.iter().find(|s| s.jid().as_str() == jid.as_str());
+            if let Some(session) = found {
+                return Some(Found::Session(Arc::clone(session)));
+            }
+        }
+        Some(Found::Account(Arc::clone(&entry.account)))
     }
 
     /// The session with this id, if it belongs to this account.
@@ -249,6 +280,24 @@ mod tests {
             ControlFlow::Break(())
         });
         assert_eq!(visits, 1);
+    }
+
+    #[test]
+    fn one_look_finds_the_session_or_else_its_account() {
+        let table = Sessions::new(1);
+        let bound = bind(&table, "a@b/1", ConflictPolicy::CloseOld).expect("free").session;
+        let look_up = |jid: &str| {
+            let jid = jackdaw_jid::Jid::parse(jid).expect("a JID");
+            table.look_up(jid.as_jid_ref())
+        };
+        let found = look_up("a@b/1");
+        assert!(matches!(&found, Some(Found::Session(session)) if session.id() == bound.id()));
+        assert!(Arc::ptr_eq(found.expect("found").account(), bound.account()));
+        for other in ["a@b", "a@b/2"] {
+            let found = look_up(other);
+            assert!(matches!(found, Some(Found::Account(a)) if Arc::ptr_eq(&a, bound.account())));
+        }
+        assert!(look_up("c@b/1").is_none());
     }
 
     #[test]

@@ -310,6 +310,12 @@ impl Stanza {
         self.added = Bytes::from(added);
     }
 
+    /// Moves the bytes into a buffer of their own. As received they are a slice of a large chunk,
+    /// and whoever keeps the stanza for long keeps all of the chunk.
+    pub fn unshare(&mut self) {
+        self.bytes = Bytes::copy_from_slice(&self.bytes);
+    }
+
     /// About how many bytes [`write_to`](Stanza::write_to) will write; for bounds, not for buffers.
     pub fn size(&self) -> usize {
         self.bytes.len() + self.added.len()
