@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use jackdaw_ext::{Command, Ctx, Direction, Effects, Pending};
-use jackdaw_jid::{BareJid, Jid, JidRef};
-use jackdaw_session::{Address as StreamAddress, Session};
-use jackdaw_stanza::{Address, Kind, PresenceType, Stanza, StanzaError, Type};
+use jackdaw_jid::{BareJid, Jid};
+use jackdaw_session::{Account, Address as StreamAddress, Session};
+use jackdaw_stanza::{Address, PresenceType, Stanza, StanzaError, Type};
 
-use crate::Router;
 use crate::ledger::Receipt;
+use crate::{Count, Router};
 
 /// What became of an accepted stanza.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Taken {
     /// [`Command::Accepted`] will come; later stanzas need not wait.
     Later,
     /// [`Command::Accepted`] will come if it has a number, then [`Command::Release`]: hold the
-    /// stream's later stanzas until then (RFC 6120 §10.1).
+    /// stream's later stanzas until then (RFC 6120 §10.1). After [`Command::Close`] neither comes.
     Hold,
 }
 
@@ -34,8 +34,13 @@ impl Router {
         mut stanza: Stanza,
         number: Option<u32>,
     ) -> Taken {
-        if let Err(error) = check_addresses(session, &stanza) {
-            return self.answer_error(session, &stanza, &error);
+        if !is_from_self(session, &stanza) {
+            // RFC 6120 §4.9.3.9. Nothing that comes after it is read: no `Release` follows.
+            self.outbox().command(session.address(), Command::Close("invalid-from"));
+            return Taken::Hold;
+        }
+        if matches!(stanza.to_address(), Address::Malformed) {
+            return self.answer_error(session, &stanza, &StanzaError::jid_malformed());
         }
         stanza.set_from(session.jid().clone().into());
         let receipt = number.map(|number| Receipt { address: session.address(), number });
@@ -108,8 +113,11 @@ impl Router {
             PresenceType::Available | PresenceType::Unavailable if is_broadcast => {
                 Box::pin(Arc::clone(self).own_presence(Arc::clone(session), stanza))
             }
+            PresenceType::Available if self.is_unreachable(&stanza) => {
+                return self.answer_error(session, &stanza, &Router::unreachable_domain());
+            }
             PresenceType::Available | PresenceType::Unavailable => {
-                let ctx = self.ctx(Some(session), session.account().jid().clone());
+                let ctx = self.ctx_of(Some(session), session.account());
                 let done = self.presence.directed(ctx.clone(), stanza);
                 Box::pin(Arc::clone(self).finish(ctx, done))
             }
@@ -121,14 +129,21 @@ impl Router {
                     // Whom it concerns is not said (RFC 6121 §3.1.1).
                     return self.answer_error(session, &stanza, &StanzaError::bad_request());
                 }
-                let ctx = self.ctx(Some(session), session.account().jid().clone());
+                let ctx = self.ctx_of(Some(session), session.account());
                 let done = self.presence.subscription_outbound(ctx.clone(), stanza);
                 Box::pin(Arc::clone(self).finish(ctx, done))
             }
-            // A client does not probe (RFC 6121 §4.3): its server does. Errors are relayed.
-            PresenceType::Probe => return Taken::Done,
-            PresenceType::Error if is_broadcast => return Taken::Done,
-            PresenceType::Error => return self.send(Some(session), stanza, receipt, effects),
+            // Nobody in particular is asked, or told.
+            PresenceType::Error | PresenceType::Probe if is_broadcast => {
+                self.stats.add(Count::Dropped);
+                return Taken::Done;
+            }
+            // Probes are the server's to send (RFC 6121 §4.7.1), but only a SHOULD says so, and
+            // clients ask rooms this way. It does no harm: the answer depends on what the asked
+            // account grants this user, not on who wrote the probe (§4.3.2).
+            PresenceType::Error | PresenceType::Probe => {
+                return self.send(Some(session), stanza, receipt, effects);
+            }
         };
         self.start(session.address(), receipt, job)
     }
@@ -182,6 +197,11 @@ impl Router {
         Ctx::new(Arc::clone(&self.services), session.cloned(), target)
     }
 
+    /// The context of a handler for an account whose state is at hand.
+    pub(crate) fn ctx_of(&self, session: Option<&Arc<Session>>, account: &Arc<Account>) -> Ctx {
+        Ctx::of_account(Arc::clone(&self.services), session.cloned(), Arc::clone(account))
+    }
+
     fn answer_error(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -198,24 +218,13 @@ impl Router {
     }
 }
 
-/// RFC 6120 §8.1.2.1: `from` is the session's own JID, full or bare, or absent. §8.1.1: `to` is a
-/// JID.
-fn check_addresses(session: &Session, stanza: &Stanza) -> Result<(), StanzaError> {
-    if matches!(stanza.to_address(), Address::Malformed) {
-        return Err(StanzaError::jid_malformed());
-    }
+/// RFC 6120 §8.1.2.1: `from` is the session's own JID, full or bare, or absent.
+fn is_from_self(session: &Session, stanza: &Stanza) -> bool {
     match stanza.from_address() {
-        Address::Absent => Ok(()),
-        Address::Malformed => Err(StanzaError::jid_malformed()),
-        Address::Span(_) | Address::Jid(_) => {
-            let is_own = stanza.from().is_some_and(|from| is_own(session, from, stanza.kind()));
-            // RFC 6120 §4.9.3.9 would close the stream; a refused stanza is enough, and kinder to
-            // clients that once stamped the wrong resource.
-            if is_own { Ok(()) } else { Err(StanzaError::not_authorized()) }
-        }
+        Address::Absent => true,
+        Address::Malformed => false,
+        Address::Span(_) | Address::Jid(_) => stanza.from().is_some_and(|from| {
+            from.as_str() == session.jid().as_str() || from.as_str() == session.jid().bare_str()
+        }),
     }
-}
-
-fn is_own(session: &Session, from: JidRef<'_>, _: Kind) -> bool {
-    from.as_str() == session.jid().as_str() || from.as_str() == session.jid().bare_str()
 }

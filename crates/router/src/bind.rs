@@ -80,6 +80,7 @@ impl Router {
         let mut batch = Batch::new();
         batch.clear(crate::spool::SPOOL, account);
         self.services.stores.commit(batch).await?;
+        self.spool.cleared(account);
         for session in self.services.sessions.of(account.as_str()) {
             self.outbox().command(session.address(), Command::Close("not-authorized"));
         }
@@ -102,7 +103,7 @@ impl Router {
                 router.gone(&session, &mut effects).await;
             }
             for delivery in unacknowledged {
-                router.redeliver(delivery, &mut effects);
+                router.redeliver(delivery, None, &mut effects);
             }
             router.drain(effects).await;
         }));
@@ -110,18 +111,15 @@ impl Router {
 
     /// Says to the world what the session did not (RFC 6121 §4.5.2).
     async fn gone(self: &Arc<Self>, session: &Arc<Session>, effects: &mut Effects) {
-        if session.is_available() {
-            let ctx = self.ctx(Some(session), session.account().jid().clone());
-            self.presence.session_ended(ctx.clone(), Arc::clone(session)).await;
+        let was_available = session.is_available();
+        // Also one that was not available: directed presence may have to be taken back.
+        let ctx = self.ctx_of(Some(session), session.account());
+        self.presence.session_ended(ctx.clone(), Arc::clone(session)).await;
+        if was_available {
             session.set_availability(Availability::default());
             self.tell(Lifecycle::Unavailable, session, None, effects);
-            effects.append(&mut ctx.take_effects());
-        } else {
-            // Directed presence may still have to be taken back.
-            let ctx = self.ctx(Some(session), session.account().jid().clone());
-            self.presence.session_ended(ctx.clone(), Arc::clone(session)).await;
-            effects.append(&mut ctx.take_effects());
         }
+        effects.append(&mut ctx.take_effects());
         self.tell(Lifecycle::Ended, session, None, effects);
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use jackdaw_ext::{Command, Effect, Effects};
+use jackdaw_ext::{Command, Effects};
 use jackdaw_jid::BareJid;
-use jackdaw_session::{Account, Address, Session};
-use jackdaw_stanza::{Delivery, IqType, Kind, Settle, Stanza, StanzaError, Type};
+use jackdaw_session::{Account, Session};
+use jackdaw_stanza::{Delivery, Kind, Settle, Stanza, StanzaError};
 
 use crate::accept::Taken;
 use crate::ledger::{Entry, Receipt, Row};
 use crate::select::Targets;
+use crate::spool::Offline;
 use crate::{Count, Router};
 
 impl Router {
@@ -25,41 +26,95 @@ impl Router {
         effects: &mut Effects,
     ) -> Taken {
         let is_message = stanza.kind() == Kind::Message && !stanza.is_error();
-        let managed =
-            if is_message { targets.iter().filter(|s| s.is_managed()).count() } else { 0 };
-        let settle = (managed > 0).then(|| {
-            let entry = Entry {
-                account: account.jid().clone(),
-                stanza: stanza.clone(),
-                receipt,
-                waiting: managed as u32,
-                row: Row::None,
-            };
-            self.ledger.open(entry)
+        if is_message && targets.iter().any(|session| session.is_managed()) {
+            let position = self.spool.next(self.services.clock.now());
+            let message = Offline { position, stanza, receipt };
+            return self.deliver_at(account.jid(), targets, message, effects);
+        }
+        let mut is_handed = false;
+        for session in &targets {
+            is_handed |= self.hand_to(session, stanza.clone(), None);
+        }
+        if !is_handed {
+            self.refuse_full(&stanza, effects);
+        }
+        Taken::Done
+    }
+
+    /// A message with its position in the spool, to sessions some of which may confirm it.
+    pub(crate) fn deliver_at(
+        self: &Arc<Self>,
+        account: &BareJid,
+        targets: Targets,
+        message: Offline,
+        effects: &mut Effects,
+    ) -> Taken {
+        let Offline { position, stanza, receipt } = message;
+        let managed = targets.iter().filter(|session| session.is_managed()).count();
+        // Nobody confirms it while it is handed out: the entry is one longer open than needed.
+        let settle = self.ledger.open(Entry {
+            account: account.clone(),
+            stanza: Some(stanza.clone()),
+            receipt,
+            waiting: managed as u32 + 1,
+            is_taken: false,
+            position,
+            row: Row::None,
         });
-        let mut refused = 0;
-        let count = targets.len();
-        for session in targets {
-            let settle = settle.filter(|_| session.is_managed());
-            if !self.hand_to(&session, stanza.clone(), settle) {
-                refused += 1;
-                if let Some(settle) = settle {
-                    self.settled(settle);
-                }
+        let mut confirming = managed as u32;
+        let mut is_taken = false;
+        for session in &targets {
+            let token = session.is_managed().then_some(settle);
+            let is_handed = self.hand_to(session, stanza.clone(), token);
+            match token {
+                Some(_) if !is_handed => confirming = confirming.saturating_sub(1),
+                Some(_) => {}
+                None => is_taken |= is_handed,
             }
         }
-        if refused == count {
-            // The bound of every queue it could go to (P7: said, not dropped).
-            self.refuse(&stanza, &StanzaError::resource_constraint(), effects);
+        if confirming == 0 {
+            // Whoever was to confirm it refused it: there is nothing to wait for.
+            self.ledger.with(settle, |_| ((), true));
+            if !is_taken {
+                self.refuse_full(&stanza, effects);
+            }
             return Taken::Done;
         }
-        match settle {
-            Some(settle) => {
+        let refused = (managed as u32).saturating_sub(confirming);
+        self.handed_out(settle, refused, is_taken, effects)
+    }
+
+    /// Takes back what kept the entry open, and counts those out that refused it.
+    fn handed_out(
+        self: &Arc<Self>,
+        settle: Settle,
+        refused: u32,
+        is_taken: bool,
+        effects: &mut Effects,
+    ) -> Taken {
+        let found = self.ledger.with(settle, |entry| {
+            entry.waiting = entry.waiting.saturating_sub(refused + 1);
+            entry.is_taken |= is_taken;
+            (entry.receipt.is_some(), entry.waiting == 0)
+        });
+        match found {
+            Some((has_receipt, None)) => {
                 self.linger(settle);
-                if receipt.is_some() { Taken::Later } else { Taken::Done }
+                if has_receipt { Taken::Later } else { Taken::Done }
             }
-            None => Taken::Done,
+            // Meanwhile every session ended, on another thread.
+            Some((has_receipt, Some(entry))) if !entry.is_taken => {
+                self.lost(entry, None, effects);
+                if has_receipt { Taken::Later } else { Taken::Done }
+            }
+            // Or confirmed it.
+            Some((_, Some(_))) | None => Taken::Done,
         }
+    }
+
+    /// Every queue it could go to is at its bound (P7: said, not dropped).
+    fn refuse_full(&self, stanza: &Stanza, effects: &mut Effects) {
+        self.refuse(stanza, &StanzaError::resource_constraint(), effects);
     }
 
     /// Hands a stanza to a session's stream; false where the queue to it is full.
@@ -84,114 +139,5 @@ impl Router {
     /// The stanza that `receipt` names is durably accepted.
     pub(crate) fn accepted(&self, receipt: Receipt) {
         self.outbox().command(receipt.address, Command::Accepted(receipt.number));
-    }
-
-    /// A delivery came to a stream that is gone or cannot take it: its session ended meanwhile, or
-    /// is at its bound.
-    pub fn undelivered(self: &Arc<Self>, _: Address, delivery: Delivery) {
-        let mut effects = Effects::new();
-        self.redeliver(delivery, &mut effects);
-        self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
-    }
-
-    /// What becomes of a delivery whose session ended without acknowledging it (XEP-0198 §5, as
-    /// for an unavailable resource: RFC 6121 §8.5.3.2).
-    pub(crate) fn redeliver(self: &Arc<Self>, delivery: Delivery, effects: &mut Effects) {
-        match delivery.stanza.kind_and_type() {
-            Type::Message(_) if delivery.stanza.is_error() => {}
-            Type::Message(_) => self.redeliver_message(delivery, effects),
-            Type::Iq(IqType::Get | IqType::Set) => {
-                self.refuse(&delivery.stanza, &StanzaError::service_unavailable(), effects);
-            }
-            Type::Iq(_) | Type::Presence(_) => self.stats.add(Count::Dropped),
-        }
-    }
-
-    fn redeliver_message(self: &Arc<Self>, delivery: Delivery, effects: &mut Effects) {
-        let Some(bare) = delivery.stanza.to().map(|to| to.to_jid().to_bare()) else { return };
-        let Some(settle) = delivery.settle else {
-            self.redeliver_untracked(&bare, delivery.stanza, effects);
-            return;
-        };
-        // Others have it, or may still confirm it: it is not lost with this session.
-        let Some(entry) = self.ledger.abandon(settle) else { return };
-        match entry.row {
-            // It is in the spool: an offline message from now on.
-            Row::Written(position) => {
-                self.spool.release(&bare, position);
-                if let Some(receipt) = entry.receipt {
-                    self.accepted(receipt);
-                }
-                self.flush_if_available(&bare);
-            }
-            Row::None | Row::Writing => {
-                self.redeliver_elsewhere(&bare, entry.stanza, entry.receipt, effects);
-            }
-        }
-    }
-
-    fn redeliver_untracked(
-        self: &Arc<Self>,
-        bare: &BareJid,
-        stanza: Stanza,
-        effects: &mut Effects,
-    ) {
-        // Carbon copies are copies: the message itself has its own way.
-        if stanza.has(jackdaw_stanza::ns::CARBONS, "sent")
-            || stanza.has(jackdaw_stanza::ns::CARBONS, "received")
-        {
-            return;
-        }
-        self.redeliver_elsewhere(bare, stanza, None, effects);
-    }
-
-    fn redeliver_elsewhere(
-        self: &Arc<Self>,
-        bare: &BareJid,
-        stanza: Stanza,
-        receipt: Option<Receipt>,
-        effects: &mut Effects,
-    ) {
-        let taken = match self.services.sessions.account(bare.as_str()) {
-            Some(account) => {
-                let targets = self.non_negative(&account);
-                if targets.is_empty() {
-                    self.keep_or_refuse(bare, stanza, receipt, effects)
-                } else {
-                    self.deliver(&account, targets, stanza, receipt, effects)
-                }
-            }
-            None => self.keep_or_refuse(bare, stanza, receipt, effects),
-        };
-        if let (Taken::Done, Some(receipt)) = (taken, receipt) {
-            self.accepted(receipt);
-        }
-    }
-
-    fn keep_or_refuse(
-        self: &Arc<Self>,
-        bare: &BareJid,
-        stanza: Stanza,
-        receipt: Option<Receipt>,
-        effects: &mut Effects,
-    ) -> Taken {
-        if self.registry.keeps_offline(&stanza) {
-            return self.store_offline(bare, stanza, receipt);
-        }
-        self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
-        Taken::Done
-    }
-
-    fn flush_if_available(self: &Arc<Self>, bare: &BareJid) {
-        let sessions = self.services.sessions.of(bare.as_str());
-        let ready = sessions.into_iter().find(|s| s.priority().is_some_and(|p| p >= 0));
-        if let Some(session) = ready {
-            let effects = vec![Effect::FlushOffline(session)];
-            self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
-        }
-    }
-
-    pub(crate) fn flush_for(self: &Arc<Self>, bare: &BareJid) {
-        self.flush_if_available(bare);
     }
 }

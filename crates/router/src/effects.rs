@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jackdaw_ext::{Command, Ctx, Effect, Effects, Lifecycle, Pending, PhaseCtx};
 use jackdaw_session::Session;
-use jackdaw_stanza::Stanza;
+use jackdaw_stanza::{PresenceType, Stanza};
 
 use crate::{Count, Router};
 
@@ -62,7 +62,14 @@ impl Router {
     /// Presence of a session to those who may see it, and the moments in its life that follow.
     pub(crate) async fn own_presence(self: Arc<Self>, session: Arc<Session>, stanza: Stanza) {
         let was_available = session.is_available();
-        let ctx = self.ctx(Some(&session), session.account().jid().clone());
+        let account = session.account().jid();
+        // The first resource that is ready gets what is in the spool: live messages behind it.
+        let is_coming = stanza.presence_type() == Some(PresenceType::Available)
+            && self.ready_session(account).is_none();
+        if is_coming {
+            self.spool.coming(account);
+        }
+        let ctx = self.ctx_of(Some(&session), session.account());
         self.presence.broadcast(ctx.clone(), stanza.clone()).await;
         let mut effects = Effects::new();
         let is_available = session.is_available();
@@ -73,7 +80,10 @@ impl Router {
             self.tell(Lifecycle::Unavailable, &session, Some(&stanza), &mut effects);
         }
         effects.append(&mut ctx.take_effects());
-        self.drain(effects).await;
+        Arc::clone(&self).drain(effects).await;
+        if is_coming {
+            self.spool.came(account);
+        }
     }
 
     /// Runs the hooks on a moment in a session's life.

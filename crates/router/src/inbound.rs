@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jackdaw_ext::{At, Ctx, Direction, Effect, Effects, Iq, stanza_error};
 use jackdaw_jid::BareJid;
-use jackdaw_session::{Account, Session};
+use jackdaw_session::{Account, Found, Session};
 use jackdaw_stanza::{IqType, Kind, PresenceType, Stanza, StanzaError, Type};
 
 use crate::accept::Taken;
@@ -12,9 +12,9 @@ use crate::ledger::Receipt;
 use crate::{Count, Routed, Router};
 
 impl Router {
-    /// The account's state, if it is in memory because it has a session, and nothing that the
-    /// stanza needs has to be waited for: the fast way.
-    pub(crate) fn in_memory(&self, routed: &Routed) -> Option<Arc<Account>> {
+    /// Whom the stanza is for, if that is in memory because there is a session, and nothing that
+    /// the stanza needs has to be waited for: the fast way.
+    pub(crate) fn in_memory(&self, routed: &Routed) -> Option<Found> {
         let Routed::Account(stanza) = routed else { return None };
         let to = stanza.to()?;
         let is_direct = match stanza.kind() {
@@ -22,7 +22,7 @@ impl Router {
             Kind::Iq => to.is_full(),
             Kind::Presence => false,
         };
-        if is_direct { self.services.sessions.account(to.bare_str()) } else { None }
+        if is_direct { self.services.sessions.look_up(to) } else { None }
     }
 
     /// Phases and selection at an account whose state is at hand: messages, and iqs between
@@ -30,16 +30,17 @@ impl Router {
     pub(crate) fn at_account(
         self: &Arc<Self>,
         sender: Option<&Arc<Session>>,
-        account: &Arc<Account>,
+        found: &Found,
         mut stanza: Stanza,
         receipt: Option<Receipt>,
         effects: &mut Effects,
     ) -> Taken {
+        let account = found.account();
         let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
         if !passed.is_continue() {
             return Taken::Done;
         }
-        self.select(account, stanza, receipt, effects)
+        self.select(found, stanza, receipt, effects)
     }
 
     /// The way that may wait: loads the account, or asks a handler.
@@ -52,7 +53,11 @@ impl Router {
     ) {
         let taken = match routed {
             Routed::Remote(stanza) => {
-                self.refuse(&stanza, &Router::unreachable_domain(), effects);
+                self.at_unreachable_domain(&stanza, effects);
+                Taken::Done
+            }
+            Routed::Elsewhere { node, epoch, stanza } => {
+                self.forward(node, epoch, stanza, effects);
                 Taken::Done
             }
             Routed::Host(host, stanza) => {
@@ -61,9 +66,7 @@ impl Router {
             }
             Routed::Account(stanza) => self.at_owner(sender, stanza, receipt, effects).await,
         };
-        if let (Taken::Done, Some(receipt)) = (taken, receipt) {
-            self.accepted(receipt);
-        }
+        self.accepted_if_done(taken, receipt);
     }
 
     async fn at_owner(
@@ -73,7 +76,14 @@ impl Router {
         receipt: Option<Receipt>,
         effects: &mut Effects,
     ) -> Taken {
-        let Some(bare) = stanza.to().map(|to| to.to_jid().to_bare()) else { return Taken::Done };
+        let Some(to) = stanza.to() else { return Taken::Done };
+        let (bare, is_full) = (to.to_jid().to_bare(), to.is_full());
+        let in_table = self.services.sessions.look_up(to);
+        if in_table.is_none() && is_plain_presence(&stanza) {
+            // Nobody is there to see it: not worth loading the account.
+            self.stats.add(Count::Dropped);
+            return Taken::Done;
+        }
         let account = match self.services.account(&bare).await {
             Ok(Some(account)) => account,
             Ok(None) => {
@@ -85,10 +95,10 @@ impl Router {
                 return Taken::Done;
             }
         };
-        let is_full = stanza.to().is_some_and(|to| to.is_full());
+        let found = in_table.unwrap_or_else(|| Found::Account(Arc::clone(&account)));
         match stanza.kind_and_type() {
-            Type::Presence(kind) => {
-                self.presence_at_account(sender, &account, stanza, kind, effects).await;
+            Type::Presence(_) => {
+                self.presence_at_account(sender, &found, stanza, effects).await;
                 Taken::Done
             }
             Type::Iq(IqType::Get | IqType::Set) if !is_full => {
@@ -98,7 +108,7 @@ impl Router {
             // A result for the account itself answers nothing that we asked.
             Type::Iq(_) if !is_full => Taken::Done,
             Type::Message(_) | Type::Iq(_) => {
-                self.at_account(sender, &account, stanza, receipt, effects)
+                self.at_account(sender, &found, stanza, receipt, effects)
             }
         }
     }
@@ -106,26 +116,22 @@ impl Router {
     async fn presence_at_account(
         self: &Arc<Self>,
         sender: Option<&Arc<Session>>,
-        account: &Arc<Account>,
+        found: &Found,
         mut stanza: Stanza,
-        kind: PresenceType,
         effects: &mut Effects,
     ) {
+        let account = found.account();
         let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
         if !passed.is_continue() {
             return;
         }
         let is_full = stanza.to().is_some_and(|to| to.is_full());
-        let is_plain = matches!(
-            kind,
-            PresenceType::Available | PresenceType::Unavailable | PresenceType::Error
-        );
-        if is_full && is_plain {
-            self.select(account, stanza, None, effects);
+        if is_full && is_plain_presence(&stanza) {
+            self.select(found, stanza, None, effects);
             return;
         }
         // Subscriptions and probes are the account's, whatever resource they name.
-        let ctx = self.ctx(sender, account.jid().clone());
+        let ctx = self.ctx_of(sender, account);
         self.presence.inbound(ctx.clone(), account.jid().clone(), stanza).await;
         effects.append(&mut ctx.take_effects());
     }
@@ -139,13 +145,14 @@ impl Router {
     ) {
         let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
         if passed.is_continue() {
-            let ctx = self.ctx(sender, account.jid().clone());
+            let ctx = self.ctx_of(sender, account);
             self.handle_iq(At::Bare, ctx, stanza, effects).await;
         }
     }
 
-    /// RFC 6121 §8.5.1: silence for presence, an error for the rest, the same as for an account
-    /// that takes nothing from strangers.
+    /// RFC 6121 §8.5.1: silence for presence, `service-unavailable` for the rest. It is what a
+    /// stranger gets from an account that exists too, unless a handler has an answer for him: who
+    /// has an account here is not for everybody to find out.
     async fn no_such_account(
         self: &Arc<Self>,
         bare: &BareJid,
@@ -191,7 +198,7 @@ impl Router {
         if stanza.to().is_none() {
             stanza.set_to(session.account().jid().clone().into());
         }
-        let ctx = self.ctx(Some(&session), session.account().jid().clone());
+        let ctx = self.ctx_of(Some(&session), session.account());
         self.handle_iq(At::Account, ctx, stanza, &mut effects).await;
         self.drain(effects).await;
     }
@@ -212,9 +219,29 @@ impl Router {
                     Err(_) => Effect::Route(result),
                 });
             }
-            Err(error) => self.refuse(&stanza, &error, effects),
+            Err(error) => {
+                let error = self.as_seen_by(at, &ctx, &stanza, error).await;
+                self.refuse(&stanza, &error, effects);
+            }
         }
         effects.append(&mut ctx.take_effects());
+    }
+
+    /// What a stranger learns of a failure at somebody's bare JID: nothing that an account that does
+    /// not exist would not have said.
+    async fn as_seen_by(
+        &self,
+        at: At,
+        ctx: &Ctx,
+        stanza: &Stanza,
+        error: StanzaError,
+    ) -> StanzaError {
+        match (at, stanza.from()) {
+            (At::Bare, Some(from)) if !matches!(ctx.may_see_presence(from).await, Ok(true)) => {
+                StanzaError::service_unavailable()
+            }
+            (At::Account | At::Bare | At::Host, _) => error,
+        }
     }
 
     fn find_handler(
@@ -235,4 +262,12 @@ impl Router {
             .iq_handler(at, payload.ns, payload.name, is_set)
             .ok_or_else(StanzaError::service_unavailable)
     }
+}
+
+/// Presence that only says how somebody is, to whoever is there to see it.
+fn is_plain_presence(stanza: &Stanza) -> bool {
+    matches!(
+        stanza.presence_type(),
+        Some(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error)
+    )
 }

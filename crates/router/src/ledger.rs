@@ -21,8 +21,8 @@ pub enum Row {
     None,
     /// In the group committer's hands.
     Writing,
-    /// Durable, at this position of the account's spool.
-    Written(u64),
+    /// Durable.
+    Written,
 }
 
 /// One message under way to sessions that will confirm it.
@@ -30,14 +30,29 @@ pub enum Row {
 pub struct Entry {
     /// The recipient.
     pub account: BareJid,
-    /// What was sent, as it was sent.
-    pub stanza: Stanza,
+    /// What was sent, as it was sent. None once it is in the store.
+    pub stanza: Option<Stanza>,
     /// Who waits, until told.
     pub receipt: Option<Receipt>,
     /// Sessions that have not confirmed it.
     pub waiting: u32,
+    /// Some session has it: confirmed it, or is of those that confirm nothing.
+    pub is_taken: bool,
+    /// Its place in the account's spool, also while there is no row: its order among the others.
+    pub position: u64,
     /// Its spool row.
     pub row: Row,
+}
+
+/// What is left when a session has given up a delivery.
+#[derive(Debug)]
+pub enum Abandoned {
+    /// Others may still confirm it, or its row is being written and decides.
+    Open,
+    /// Some session has it: it is settled.
+    Taken(Entry),
+    /// Nobody has it.
+    Lost(Entry),
 }
 
 /// Enough that workers seldom meet in one.
@@ -117,14 +132,17 @@ impl Ledger {
         Some((result, entry))
     }
 
-    /// A session ended without confirming. Gives the entry back, closed, if nobody else has it or
-    /// may still confirm it.
-    pub fn abandon(&self, settle: Settle) -> Option<Entry> {
-        let closed = self.with(settle, |entry| {
+    /// A session ended, or refused the delivery, without confirming.
+    pub fn abandon(&self, settle: Settle) -> Abandoned {
+        let found = self.with(settle, |entry| {
             entry.waiting = entry.waiting.saturating_sub(1);
-            ((), entry.waiting == 0)
+            ((), entry.waiting == 0 && entry.row != Row::Writing)
         });
-        closed.and_then(|((), entry)| entry)
+        match found {
+            Some((_, Some(entry))) if entry.is_taken => Abandoned::Taken(entry),
+            Some((_, Some(entry))) => Abandoned::Lost(entry),
+            Some((_, None)) | None => Abandoned::Open,
+        }
     }
 
     /// Open entries.

@@ -9,9 +9,12 @@
 //! 5. [`select`]: which connected resources (RFC 6121 §8.5), or offline. Makes deliveries.
 //! 6. [`deliver`]: into the outbox of the worker that holds the stream.
 //!
-//! Beside them: [`effects`] drains what the steps caused, [`bind`] lets sessions come and go,
-//! [`ledger`] knows which accepted stanza somebody still waits for, [`spool`] keeps messages for
-//! those who are away.
+//! Between 3 and 4 stands [`forward`], where another node owns the account.
+//!
+//! Beside them: [`effects`] drains what the steps caused, [`bind`] lets sessions come and go.
+//! [`ledger`] knows which accepted stanza somebody still waits for, and [`linger`] writes those for
+//! which he waits too long. [`offline`] keeps messages for those who are away; [`spool`] is what
+//! both know of the rows. [`redeliver`] sees to what a session did not take.
 //!
 //! Messages pass synchronously, on the worker's thread, without an allocation. What may wait for a
 //! store (iq handlers, presence, accounts that are not in memory) is a future that is polled once
@@ -25,9 +28,13 @@ pub mod accept;
 pub mod bind;
 pub mod deliver;
 pub mod effects;
+pub mod forward;
 pub mod inbound;
 pub mod ledger;
+pub mod linger;
+pub mod offline;
 pub mod outbound;
+pub mod redeliver;
 pub mod resolve;
 pub mod select;
 pub mod spool;
@@ -37,9 +44,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jackdaw_ext::{Outbox, Presence, Registry, Services};
+use jackdaw_ownership::{OneNode, Owners};
 use jackdaw_session::ConflictPolicy;
 
 pub use accept::Taken;
+pub use forward::{Forward, NoPeers};
 pub use resolve::Routed;
 pub use stats::{Count, Stats};
 
@@ -72,11 +81,21 @@ impl Default for RouterConfig {
     }
 }
 
+/// The other nodes, as the router sees them.
+pub struct Cluster {
+    /// Who owns which account.
+    pub owners: Arc<dyn Owners>,
+    /// The way to them.
+    pub peers: Arc<dyn Forward>,
+}
+
 /// The router of one node.
 pub struct Router {
     services: Arc<Services>,
     registry: Registry,
     presence: Arc<dyn Presence>,
+    owners: Arc<dyn Owners>,
+    peers: Arc<dyn Forward>,
     config: RouterConfig,
     ledger: ledger::Ledger,
     spool: spool::Spool,
@@ -84,12 +103,24 @@ pub struct Router {
 }
 
 impl Router {
-    /// A router over these services. The registry is complete: phases are ordered.
+    /// The router of a node that is alone. The registry is complete: phases are ordered.
     pub fn new(
         services: Arc<Services>,
         registry: Registry,
         presence: Arc<dyn Presence>,
         config: RouterConfig,
+    ) -> Arc<Router> {
+        let cluster = Cluster { owners: Arc::new(OneNode), peers: Arc::new(NoPeers) };
+        Router::in_cluster(services, registry, presence, config, cluster)
+    }
+
+    /// The router of a node among others.
+    pub fn in_cluster(
+        services: Arc<Services>,
+        registry: Registry,
+        presence: Arc<dyn Presence>,
+        config: RouterConfig,
+        cluster: Cluster,
     ) -> Arc<Router> {
         // Set here and nowhere else, so a second router over the same services is a mistake.
         let fresh = services.host_disco.set(registry.host_disco().clone()).is_ok()
@@ -99,7 +130,18 @@ impl Router {
         let spool = spool::Spool::new(&services);
         let ledger = ledger::Ledger::default();
         let stats = Stats::default();
-        Arc::new(Router { services, registry, presence, config, ledger, spool, stats })
+        let Cluster { owners, peers } = cluster;
+        Arc::new(Router {
+            services,
+            registry,
+            presence,
+            owners,
+            peers,
+            config,
+            ledger,
+            spool,
+            stats,
+        })
     }
 
     /// The services of the node.
@@ -120,6 +162,11 @@ impl Router {
     /// Deliveries that wait for an acknowledgement.
     pub fn unsettled(&self) -> usize {
         self.ledger.len()
+    }
+
+    /// Accounts with messages on their way through the spool, or counted in it.
+    pub fn spooling(&self) -> usize {
+        self.spool.len()
     }
 
     fn outbox(&self) -> &Arc<dyn Outbox> {

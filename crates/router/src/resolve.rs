@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use jackdaw_ext::{Effects, Pending};
 use jackdaw_jid::BareJid;
+use jackdaw_ownership::{Epoch, NodeId, Owner};
 use jackdaw_session::Session;
-use jackdaw_stanza::{Stanza, StanzaError};
+use jackdaw_stanza::{PresenceType, Stanza, StanzaError};
 
-use crate::Router;
 use crate::accept::Taken;
 use crate::ledger::Receipt;
+use crate::{Count, Router};
 
 /// A stanza whose target is known. Made here only; the next step is the owner of the target.
 #[derive(Debug)]
@@ -18,6 +19,15 @@ pub enum Routed {
     Account(Stanza),
     /// For a served domain itself.
     Host(BareJid, Stanza),
+    /// For an account of a served domain that another node owns.
+    Elsewhere {
+        /// The owner.
+        node: NodeId,
+        /// Of which assignment.
+        epoch: Epoch,
+        /// What is for it.
+        stanza: Stanza,
+    },
     /// For a domain that is not served here.
     Remote(Stanza),
 }
@@ -29,7 +39,10 @@ impl Router {
         let Some(to) = stanza.to() else { return Routed::Remote(stanza) };
         match self.services.hosts.find(to.domain()) {
             None => Routed::Remote(stanza),
-            Some(_) if to.local().is_some() => Routed::Account(stanza),
+            Some(_) if to.local().is_some() => match self.owners.owner_of(to) {
+                Owner::Here(_) => Routed::Account(stanza),
+                Owner::Node(node, epoch) => Routed::Elsewhere { node, epoch, stanza },
+            },
             Some(host) => Routed::Host(host.clone(), stanza),
         }
     }
@@ -43,31 +56,37 @@ impl Router {
         mut effects: Effects,
     ) -> Taken {
         let routed = self.resolve(stanza);
-        let account = self.in_memory(&routed);
-        match (account, routed) {
-            (Some(account), Routed::Account(stanza)) => {
-                let taken = self.at_account(session, &account, stanza, receipt, &mut effects);
+        let found = self.in_memory(&routed);
+        match (found, routed) {
+            (Some(found), Routed::Account(stanza)) => {
+                let taken = self.at_account(session, &found, stanza, receipt, &mut effects);
                 if effects.is_empty() {
                     return taken;
                 }
-                // Delivered in place; what it caused must not hold up its acceptance.
+                // What is to be accepted now is accepted at the end of the job, if that has to wait.
+                let receipt = receipt.filter(|_| taken == Taken::Done);
                 let job: Pending<()> = Box::pin(Arc::clone(self).drain(effects));
-                let held = self.start_for(session, job);
+                let held = self.start_for(session, receipt, job);
                 if held == Taken::Hold { held } else { taken }
             }
             (_, routed) => {
                 let sender = session.cloned();
                 let slowly = Arc::clone(self).send_slowly(sender, routed, receipt, effects);
-                let held = self.start_for(session, Box::pin(slowly));
+                let held = self.start_for(session, None, Box::pin(slowly));
                 // The job itself accepts: a row it writes may be committed after it is done.
                 if held == Taken::Hold || receipt.is_none() { held } else { Taken::Later }
             }
         }
     }
 
-    fn start_for(self: &Arc<Self>, session: Option<&Arc<Session>>, job: Pending<()>) -> Taken {
+    fn start_for(
+        self: &Arc<Self>,
+        session: Option<&Arc<Session>>,
+        receipt: Option<Receipt>,
+        job: Pending<()>,
+    ) -> Taken {
         match session {
-            Some(session) => self.start(session.address(), None, job),
+            Some(session) => self.start(session.address(), receipt, job),
             None => {
                 self.start_detached(job);
                 Taken::Done
@@ -86,8 +105,26 @@ impl Router {
         self.drain(effects).await;
     }
 
-    /// What a sender is told of a domain that we do not reach (RFC 6120 §10.4): there is no
-    /// server-to-server link on this node.
+    /// There is no server-to-server link on this node (RFC 6120 §10.4).
+    ///
+    /// Presence other than a request vanishes: it is a broadcast or a probe, sent for a user who
+    /// did not ask for it now, and who would get an error for each remote contact at each login.
+    /// What a user directs at such a domain was refused when it was accepted.
+    pub(crate) fn at_unreachable_domain(&self, stanza: &Stanza, effects: &mut Effects) {
+        match stanza.presence_type() {
+            None | Some(PresenceType::Subscribe) => {
+                self.refuse(stanza, &Router::unreachable_domain(), effects);
+            }
+            Some(_) => self.stats.add(Count::Dropped),
+        }
+    }
+
+    /// Whether the stanza is for a domain that cannot be reached.
+    pub(crate) fn is_unreachable(&self, stanza: &Stanza) -> bool {
+        stanza.to().is_some_and(|to| !self.services.hosts.serves(to.domain()))
+    }
+
+    /// What a sender is told of a domain that cannot be reached.
     pub(crate) fn unreachable_domain() -> StanzaError {
         StanzaError::remote_server_not_found()
     }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jackdaw_ext::Effects;
-use jackdaw_session::{Account, Session};
+use jackdaw_jid::BareJid;
+use jackdaw_session::{Account, Found, Session};
 use jackdaw_stanza::{MessageType, Stanza, StanzaError, Type};
 use smallvec::SmallVec;
 
@@ -31,15 +32,16 @@ impl Router {
     /// Selects, and delivers or stores.
     pub(crate) fn select(
         self: &Arc<Self>,
-        account: &Arc<Account>,
+        found: &Found,
         stanza: Stanza,
         receipt: Option<Receipt>,
         effects: &mut Effects,
     ) -> Taken {
-        match self.choose(account, &stanza) {
+        let account = found.account();
+        match self.choose(found, &stanza) {
             Choice::Sessions(targets) => self.deliver(account, targets, stanza, receipt, effects),
             Choice::Offline if self.registry.keeps_offline(&stanza) => {
-                self.store_offline(account.jid(), stanza, receipt)
+                self.store_offline(account.jid(), stanza, receipt, effects)
             }
             Choice::Offline => {
                 self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
@@ -56,15 +58,17 @@ impl Router {
         }
     }
 
-    fn choose(&self, account: &Account, stanza: &Stanza) -> Choice {
-        let Some(to) = stanza.to() else { return Choice::Drop };
-        if to.is_full() {
-            if let Some(session) = self.services.sessions.find(to) {
-                return Choice::Sessions(std::iter::once(session).collect());
+    fn choose(&self, found: &Found, stanza: &Stanza) -> Choice {
+        match found {
+            // §8.5.3.1: a resource that matches gets whatever is for it.
+            Found::Session(session) => {
+                Choice::Sessions(std::iter::once(Arc::clone(session)).collect())
             }
-            return self.missing_resource(account, stanza);
+            Found::Account(account) if stanza.to().is_some_and(|to| to.is_full()) => {
+                self.missing_resource(account, stanza)
+            }
+            Found::Account(account) => self.to_bare(account, stanza),
         }
-        self.to_bare(account, stanza)
     }
 
     /// RFC 6121 §8.5.2: addressed to the bare JID.
@@ -76,11 +80,11 @@ impl Router {
             MessageType::Error => return Choice::Drop,
             MessageType::Chat | MessageType::Headline | MessageType::Normal => {}
         }
-        if self.spool.is_flushing(account.jid()) && kind != MessageType::Headline {
+        if self.spool.is_queueing(account.jid()) && self.registry.keeps_offline(stanza) {
             // What is older goes first; the flush goes on until nothing is left.
             return Choice::Offline;
         }
-        let targets = self.non_negative(account);
+        let targets = self.non_negative(account.jid());
         match (targets.is_empty(), kind) {
             (false, _) => Choice::Sessions(targets),
             // §8.5.2.2.1: not stored, and nobody is told.
@@ -104,8 +108,9 @@ impl Router {
 
     /// Every available resource that wants messages to the bare JID. All of them, not the "most
     /// available" one alone: both are legal (§8.5.2.1.1), and a user reads on what is at hand.
-    pub(crate) fn non_negative(&self, account: &Account) -> Targets {
-        let sessions = self.services.sessions.of(account.jid().as_str());
-        sessions.into_iter().filter(|session| session.priority().is_some_and(|p| p >= 0)).collect()
+    pub(crate) fn non_negative(&self, account: &BareJid) -> Targets {
+        let mut sessions = self.services.sessions.of(account.as_str());
+        sessions.retain(|session| session.priority().is_some_and(|p| p >= 0));
+        sessions
     }
 }

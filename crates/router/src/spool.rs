@@ -1,55 +1,106 @@
-//! Messages for those who are away, and for those who have not confirmed them yet.
+//! What is in memory about messages in the spool: order, bound, and whose a row is.
 //!
-//! One table serves both. A row is written when a message has no resource to go to (XEP-0160), or
-//! when a session under stream management has not acknowledged it within the linger. A row belongs
-//! to one session from its delivery to the acknowledgement or the session's end; a row that belongs
-//! to nobody is an offline message.
+//! One table serves two ends. A row is written when a message has no resource to go to
+//! ([`offline`](crate::offline), XEP-0160), or when a session under stream management has not
+//! acknowledged it in time ([`linger`](crate::linger)). A row belongs to one delivery from its
+//! claim to the acknowledgement or the session's end; a row that belongs to nobody is an offline
+//! message.
 //!
-//! While offline messages are flushed to a session, live ones for that account join the spool, so
-//! that what is older arrives first; the flush goes on until nothing is left.
+//! While older messages of an account are on their way through the spool, live ones queue behind
+//! them: see [`State::is_queueing`].
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use jackdaw_ext::{Effect, Effects, Services, Timestamp};
+use dashmap::mapref::entry::Entry;
+use jackdaw_ext::{Services, Timestamp};
 use jackdaw_jid::BareJid;
-use jackdaw_session::Session;
-use jackdaw_stanza::{Settle, Stanza, StanzaError, ns};
-use jackdaw_store::{Batch, Durability, ItemRange, StoreError, Table};
+use jackdaw_stanza::{Settle, Stanza, ns};
+use jackdaw_store::{Batch, Table};
 use jackdaw_xml::{Element, Limits, Scope};
 use parking_lot::Mutex;
 
-use crate::accept::Taken;
-use crate::ledger::{Entry, Receipt, Row};
-use crate::{Count, Router};
+use crate::ledger::Receipt;
 
 /// The table: account → position (8 bytes, big-endian) → row.
 pub const SPOOL: Table = Table::new("spool");
 
-/// Rows read at once while flushing.
-const PAGE: usize = 100;
-
 /// First byte of a row; a reader that does not know it leaves the row alone.
 const ROW_VERSION: u8 = 1;
 
-/// What is in memory about accounts with rows under way.
+/// Accounts whose rows are counted. At the bound every count is forgotten, and read again when the
+/// next message comes: 64 k entries are some 10 MB.
+const COUNTED_MAX: usize = 65_536;
+
+/// A message on its way into the spool.
+pub(crate) struct Offline {
+    pub position: u64,
+    pub stanza: Stanza,
+    /// Who waits for the commit.
+    pub receipt: Option<Receipt>,
+}
+
+/// What is known of one account's rows. Absent: nothing is under way.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Rows that belong to a delivery.
+    claimed: HashSet<u64>,
+    /// Offline messages that wait for their commit.
+    writing: u32,
+    /// Sessions that are about to become available.
+    coming: u32,
+    is_flushing: bool,
+    /// Somebody asked for a flush while one was under way.
+    is_flush_due: bool,
+    /// The only resource is at its bound; a flush is tried again later.
+    is_congested: bool,
+    /// Rows in the store, once they were counted.
+    rows: Option<usize>,
+    /// Messages that wait for the count. They are in `writing` too.
+    uncounted: Vec<Offline>,
+}
+
+impl State {
+    /// Whether live messages join the spool, so that what is older arrives first: from the moment
+    /// at which an older one may be in the store until the flush found nothing more.
+    fn is_queueing(&self) -> bool {
+        self.writing > 0 || self.coming > 0 || self.is_flushing || self.is_congested
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_queueing() && self.claimed.is_empty() && self.rows.unwrap_or(0) == 0
+    }
+
+    fn begin_flush(&mut self) -> bool {
+        self.is_congested = false;
+        self.is_flush_due = self.is_flushing;
+        !std::mem::replace(&mut self.is_flushing, true)
+    }
+}
+
+/// Whether a message may join the spool.
+pub(crate) enum Admission {
+    /// It is counted: write it.
+    Write(Offline),
+    /// The account has as many as it may.
+    Full(Offline),
+    /// It waits for the count, which somebody else reads.
+    Waits,
+    /// It waits for the count, and the caller is to read it.
+    Count,
+}
+
+/// The states of the accounts with messages under way.
 pub(crate) struct Spool {
     /// The last position given out: microseconds, made to rise.
     position: AtomicU64,
-    accounts: DashMap<BareJid, Account>,
-    /// Accounts being flushed; the hot path looks no further while it is zero.
-    flushing: AtomicUsize,
-    lingering: Mutex<VecDeque<Settle>>,
-}
-
-#[derive(Default)]
-struct Account {
-    /// Rows that belong to a session.
-    claimed: HashSet<u64>,
-    is_flushing: bool,
+    accounts: DashMap<BareJid, State>,
+    /// Accounts whose live messages queue; the hot path looks no further while it is zero.
+    queueing: AtomicUsize,
+    /// Deliveries whose linger runs.
+    pub lingering: Mutex<VecDeque<Settle>>,
 }
 
 impl Spool {
@@ -57,13 +108,14 @@ impl Spool {
         Spool {
             position: AtomicU64::new(services.clock.now().0.saturating_mul(1000)),
             accounts: DashMap::new(),
-            flushing: AtomicUsize::new(0),
+            queueing: AtomicUsize::new(0),
             lingering: Mutex::default(),
         }
     }
 
-    /// The next position: about the time in microseconds, always rising.
-    fn next(&self, now: Timestamp) -> u64 {
+    /// The next position: about the time in microseconds, always rising. A message gets its own
+    /// when it is accepted, so that rows have the order of acceptance whenever they are written.
+    pub(crate) fn next(&self, now: Timestamp) -> u64 {
         let now = now.0.saturating_mul(1000);
         let step = |last: u64| Some(last.saturating_add(1).max(now));
         match self.position.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step) {
@@ -71,300 +123,188 @@ impl Spool {
         }
     }
 
-    pub(crate) fn is_flushing(&self, account: &BareJid) -> bool {
-        self.flushing.load(Ordering::Acquire) > 0
-            && self.accounts.get(account.as_str()).is_some_and(|state| state.is_flushing)
+    pub(crate) fn is_queueing(&self, account: &BareJid) -> bool {
+        self.queueing.load(Ordering::Acquire) > 0
+            && self.accounts.get(account.as_str()).is_some_and(|state| state.is_queueing())
     }
 
-    /// Starts a flush; false if one is under way.
-    fn begin_flush(&self, account: &BareJid) -> bool {
-        let mut state = self.accounts.entry(account.clone()).or_default();
-        if state.is_flushing {
-            return false;
+    /// Changes the state of an account; one that has become idle is forgotten.
+    fn change<R>(&self, account: &BareJid, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut entry = match self.accounts.entry(account.clone()) {
+            Entry::Occupied(entry) => entry,
+            Entry::Vacant(vacant) => vacant.insert_entry(State::default()),
+        };
+        let state = entry.get_mut();
+        let was_queueing = state.is_queueing();
+        let result = change(state);
+        match (was_queueing, state.is_queueing()) {
+            (false, true) => {
+                self.queueing.fetch_add(1, Ordering::AcqRel);
+            }
+            (true, false) => {
+                self.queueing.fetch_sub(1, Ordering::AcqRel);
+            }
+            (false, false) | (true, true) => {}
         }
-        state.is_flushing = true;
-        self.flushing.fetch_add(1, Ordering::AcqRel);
-        true
-    }
-
-    fn end_flush(&self, account: &BareJid) {
-        if let Some(mut state) = self.accounts.get_mut(account.as_str()) {
-            state.is_flushing = false;
-            self.flushing.fetch_sub(1, Ordering::AcqRel);
+        if state.is_idle() {
+            entry.remove();
         }
-        self.tidy(account);
+        result
     }
 
-    fn claim(&self, account: &BareJid, position: u64) -> bool {
-        self.accounts.entry(account.clone()).or_default().claimed.insert(position)
+    /// A message wants to join the spool of at most `max` rows.
+    pub(crate) fn admit(&self, account: &BareJid, message: Offline, max: usize) -> Admission {
+        self.change(account, |state| match state.rows {
+            Some(rows) if rows >= max => Admission::Full(message),
+            Some(rows) => {
+                state.rows = Some(rows + 1);
+                state.writing += 1;
+                Admission::Write(message)
+            }
+            None => {
+                state.writing += 1;
+                state.uncounted.push(message);
+                if state.uncounted.len() == 1 { Admission::Count } else { Admission::Waits }
+            }
+        })
     }
 
-    /// The row belongs to nobody any more: it was deleted, or is an offline message again.
+    /// The rows were counted: gives the messages that waited for it, and how many of them may be
+    /// written. None were counted if the store failed; then none may.
+    pub(crate) fn counted(
+        &self,
+        account: &BareJid,
+        rows: Option<usize>,
+        max: usize,
+    ) -> (Vec<Offline>, usize) {
+        if self.accounts.len() > COUNTED_MAX {
+            self.accounts.retain(|_, state| state.is_queueing() || !state.claimed.is_empty());
+        }
+        self.change(account, |state| {
+            let waiting = std::mem::take(&mut state.uncounted);
+            let room = rows.map_or(0, |rows| max.saturating_sub(rows)).min(waiting.len());
+            state.writing = state.writing.saturating_sub((waiting.len() - room) as u32);
+            state.rows = rows.map(|rows| rows + room);
+            (waiting, room)
+        })
+    }
+
+    /// An offline message was written, or was not. Where a session is ready for it a flush begins,
+    /// in the same step: nothing overtakes it. Says whether the caller is to flush.
+    pub(crate) fn written(&self, account: &BareJid, is_kept: bool, is_ready: bool) -> bool {
+        self.change(account, |state| {
+            state.writing = state.writing.saturating_sub(1);
+            if !is_kept {
+                state.rows = state.rows.map(|rows| rows.saturating_sub(1));
+            }
+            // A congested session is tried again when its time has come.
+            is_kept && is_ready && !state.is_congested && state.begin_flush()
+        })
+    }
+
+    /// A session is about to become available: from here on live messages queue behind those that
+    /// it will be sent first.
+    pub(crate) fn coming(&self, account: &BareJid) {
+        self.change(account, |state| state.coming += 1);
+    }
+
+    /// It is available, and its flush has begun; or it is not.
+    pub(crate) fn came(&self, account: &BareJid) {
+        self.change(account, |state| state.coming = state.coming.saturating_sub(1));
+    }
+
+    /// Says whether the caller is to flush; else who does will begin anew.
+    pub(crate) fn begin_flush(&self, account: &BareJid) -> bool {
+        self.change(account, State::begin_flush)
+    }
+
+    /// Nothing is left. Says whether to begin anew.
+    pub(crate) fn end_flush(&self, account: &BareJid) -> bool {
+        self.change(account, |state| {
+            let is_due = std::mem::take(&mut state.is_flush_due) && !state.is_congested;
+            state.is_flushing = is_due;
+            is_due
+        })
+    }
+
+    /// The only resource takes no more for now. False if that was known.
+    pub(crate) fn congest(&self, account: &BareJid) -> bool {
+        self.change(account, |state| !std::mem::replace(&mut state.is_congested, true))
+    }
+
+    pub(crate) fn is_congested(&self, account: &BareJid) -> bool {
+        self.accounts.get(account.as_str()).is_some_and(|state| state.is_congested)
+    }
+
+    /// Time to try again. Says whether the caller is to flush.
+    pub(crate) fn retry(&self, account: &BareJid, is_ready: bool) -> bool {
+        self.change(account, |state| {
+            let was_congested = std::mem::take(&mut state.is_congested);
+            was_congested && is_ready && state.begin_flush()
+        })
+    }
+
+    /// Gives the row to a delivery; false if it has one.
+    pub(crate) fn claim(&self, account: &BareJid, position: u64) -> bool {
+        self.change(account, |state| state.claimed.insert(position))
+    }
+
+    /// The row belongs to nobody any more.
     pub(crate) fn release(&self, account: &BareJid, position: u64) {
-        if let Some(mut state) = self.accounts.get_mut(account.as_str()) {
+        self.change(account, |state| state.claimed.remove(&position));
+    }
+
+    /// A delivery's row was written.
+    pub(crate) fn added(&self, account: &BareJid) {
+        self.change(account, |state| state.rows = state.rows.map(|rows| rows + 1));
+    }
+
+    /// A row is gone.
+    pub(crate) fn deleted(&self, account: &BareJid, position: u64) {
+        self.change(account, |state| {
             state.claimed.remove(&position);
-        }
-        self.tidy(account);
+            state.rows = state.rows.map(|rows| rows.saturating_sub(1));
+        });
     }
 
-    fn tidy(&self, account: &BareJid) {
-        self.accounts
-            .remove_if(account.as_str(), |_, state| state.claimed.is_empty() && !state.is_flushing);
+    /// Every row of the account is gone.
+    pub(crate) fn cleared(&self, account: &BareJid) {
+        self.change(account, |state| state.rows = None);
+    }
+
+    /// Accounts with something under way, or with messages that were counted.
+    pub(crate) fn len(&self) -> usize {
+        self.accounts.len()
     }
 }
 
-impl Router {
-    /// Keeps a message for an account that is away. Accepted when the row is committed.
-    pub(crate) fn store_offline(
-        self: &Arc<Self>,
-        account: &BareJid,
-        stanza: Stanza,
-        receipt: Option<Receipt>,
-    ) -> Taken {
-        let now = self.services.clock.now();
-        let position = self.spool.next(now);
-        let batch = row_batch(account, position, now, &stanza);
-        let router = Arc::clone(self);
-        let account = account.clone();
-        let done = move |outcome: Result<(), StoreError>| match outcome {
-            Ok(()) => {
-                router.stats.add(Count::MessagesSpooled);
-                if let Some(receipt) = receipt {
-                    router.accepted(receipt);
-                }
-                // It may have become available while the row was written.
-                router.flush_for(&account);
-            }
-            Err(error) => router.not_stored(&stanza, receipt, &error),
-        };
-        self.commit(batch, done);
-        if receipt.is_some() { Taken::Later } else { Taken::Done }
-    }
-
-    fn commit(&self, batch: Batch, done: impl FnOnce(Result<(), StoreError>) + Send + 'static) {
-        let durability =
-            if self.config.is_durable { Durability::Durable } else { Durability::Fast };
-        self.services.stores.engine().commit_then(batch, durability, Box::new(done));
-    }
-
-    /// The store refused: the sender is told, so the stanza is accounted for (P7).
-    fn not_stored(self: &Arc<Self>, stanza: &Stanza, receipt: Option<Receipt>, error: &StoreError) {
-        tracing::warn!(%error, "a message could not be stored");
-        let mut effects = Effects::new();
-        self.refuse(stanza, &StanzaError::resource_constraint(), &mut effects);
-        self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
-        if let Some(receipt) = receipt {
-            self.accepted(receipt);
-        }
-    }
-
-    /// Sends the session what is in the spool of its account and belongs to nobody, oldest first.
-    pub(crate) async fn flush(self: &Arc<Self>, session: &Arc<Session>) {
-        let account = session.account().jid().clone();
-        if !self.spool.begin_flush(&account) {
-            return;
-        }
-        let mut after = None;
-        loop {
-            let range = match after {
-                None => ItemRange::first(PAGE),
-                Some(position) => ItemRange::after(u64::to_be_bytes(position), PAGE),
-            };
-            let rows = match self.services.stores.engine().list(SPOOL, &account, range).await {
-                Ok(rows) => rows,
-                Err(error) => {
-                    tracing::error!(%error, "offline messages could not be read");
-                    break;
-                }
-            };
-            let Some(last) = rows.last().and_then(|row| position_of(&row.item)) else { break };
-            for row in &rows {
-                if let Some(position) = position_of(&row.item) {
-                    self.flush_row(session, &account, position, &row.value);
-                }
-            }
-            after = Some(last);
-        }
-        self.spool.end_flush(&account);
-    }
-
-    fn flush_row(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        account: &BareJid,
-        position: u64,
-        value: &Bytes,
-    ) {
-        let Some((stored_at, mut stanza)) = read_row(value) else {
-            tracing::error!(%account, position, "a spool row is not readable; it stays");
-            return;
-        };
-        if !self.spool.claim(account, position) {
-            return;
-        }
-        if !stanza.has(ns::DELAY, "delay") {
-            stanza.add_payload(&delay(account.as_jid_ref().domain(), stored_at));
-        }
-        let settle = self.ledger.open(Entry {
-            account: account.clone(),
-            stanza: stanza.clone(),
-            receipt: None,
-            waiting: 1,
-            row: Row::Written(position),
-        });
-        if !self.hand_to(session, stanza, Some(settle)) {
-            // Its queue is full: the row stays and is read again at the next login.
-            self.ledger.abandon(settle);
-            self.spool.release(account, position);
-        }
-    }
-
-    /// A delivery that carries this token was acknowledged, or written where nobody acknowledges.
-    pub fn settled(self: &Arc<Self>, settle: Settle) {
-        let settled = self.ledger.with(settle, |entry| {
-            entry.waiting = entry.waiting.saturating_sub(1);
-            // A row that is being written closes the entry when it is done.
-            (
-                (entry.waiting == 0).then(|| entry.receipt.take()).flatten(),
-                entry.waiting == 0 && entry.row != Row::Writing,
-            )
-        });
-        let Some((receipt, closed)) = settled else { return };
-        if let Some(receipt) = receipt {
-            self.accepted(receipt);
-        }
-        if let Some(Entry { account, row: Row::Written(position), .. }) = closed {
-            self.delete_row(account, position);
-        }
-    }
-
-    fn delete_row(self: &Arc<Self>, account: BareJid, position: u64) {
-        let mut batch = Batch::new();
-        batch.delete(SPOOL, &account, &position.to_be_bytes());
-        let router = Arc::clone(self);
-        let done = move |outcome: Result<(), StoreError>| {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "an acknowledged spool row was not deleted");
-            }
-            router.spool.release(&account, position);
-        };
-        // Losing the deletion costs a repetition, not a message: nobody waits for the disk.
-        self.services.stores.engine().commit_then(batch, Durability::Fast, Box::new(done));
-    }
-
-    /// Starts the clock of a delivery: unless it is settled when the linger is over, it is written.
-    pub(crate) fn linger(self: &Arc<Self>, settle: Settle) {
-        let mut lingering = self.spool.lingering.lock();
-        lingering.push_back(settle);
-        if lingering.len() == 1 {
-            self.arm_linger();
-        }
-    }
-
-    fn arm_linger(self: &Arc<Self>) {
-        let router = Arc::clone(self);
-        self.services.spawn.after(
-            self.config.spool_linger,
-            Box::pin(async move {
-                router.write_lingering();
-            }),
-        );
-    }
-
-    /// Writes what was not settled in time. Everything queued by now has waited at most two
-    /// lingers and at least none: a batch is one commit.
-    fn write_lingering(self: &Arc<Self>) {
-        let settles = std::mem::take(&mut *self.spool.lingering.lock());
-        for settle in settles {
-            self.write_unsettled(settle);
-        }
-    }
-
-    fn write_unsettled(self: &Arc<Self>, settle: Settle) {
-        let now = self.services.clock.now();
-        let found = self.ledger.with(settle, |entry| {
-            let is_due = entry.row == Row::None;
-            if is_due {
-                entry.row = Row::Writing;
-            }
-            (is_due.then(|| (entry.account.clone(), entry.stanza.clone())), false)
-        });
-        let Some((Some((account, stanza)), _)) = found else { return };
-        let position = self.spool.next(now);
-        self.spool.claim(&account, position);
-        let batch = row_batch(&account, position, now, &stanza);
-        let router = Arc::clone(self);
-        self.commit(batch, move |outcome| router.row_written(settle, account, position, outcome));
-    }
-
-    fn row_written(
-        self: &Arc<Self>,
-        settle: Settle,
-        account: BareJid,
-        position: u64,
-        outcome: Result<(), StoreError>,
-    ) {
-        if let Err(error) = &outcome {
-            // The client may still confirm it; until then the sender's `h` waits.
-            tracing::warn!(%error, "an unacknowledged message could not be written to the spool");
-        }
-        let is_written = outcome.is_ok();
-        let found = self.ledger.with(settle, |entry| {
-            entry.row = if is_written { Row::Written(position) } else { Row::None };
-            let receipt = if is_written { entry.receipt.take() } else { None };
-            (receipt, entry.waiting == 0)
-        });
-        match found {
-            Some((receipt, closed)) => {
-                if let Some(receipt) = receipt {
-                    self.accepted(receipt);
-                }
-                if closed.is_some() && is_written {
-                    self.delete_row(account, position);
-                }
-            }
-            // Its session ended meanwhile, and the message went elsewhere with a row of its own.
-            None if is_written => self.delete_row(account, position),
-            None => self.spool.release(&account, position),
-        }
-    }
-}
-
-impl Router {
-    /// Asks for a flush of this session's offline messages, as an effect.
-    pub fn flush_effect(session: Arc<Session>) -> Effect {
-        Effect::FlushOffline(session)
-    }
-}
-
-fn row_batch(account: &BareJid, position: u64, now: Timestamp, stanza: &Stanza) -> Batch {
-    let mut value = Vec::with_capacity(stanza.size() + 96);
+/// The write of one row.
+pub(crate) fn row_batch(account: &BareJid, position: u64, now: Timestamp, row: &Stanza) -> Batch {
+    let mut value = Vec::with_capacity(row.size() + 96);
     value.push(ROW_VERSION);
     value.extend_from_slice(&now.0.to_be_bytes());
-    stanza.write_to(&mut value);
+    row.write_to(&mut value);
     let mut batch = Batch::new();
     batch.put(SPOOL, account, &position.to_be_bytes(), Bytes::from(value));
     batch
 }
 
-fn position_of(item: &[u8]) -> Option<u64> {
+pub(crate) fn position_of(item: &[u8]) -> Option<u64> {
     item.try_into().ok().map(u64::from_be_bytes)
 }
 
-fn read_row(value: &Bytes) -> Option<(Timestamp, Stanza)> {
+/// The message of a row, with the time at which it was stored (XEP-0203) from this host.
+pub(crate) fn read_row(host: &str, value: &Bytes) -> Option<Stanza> {
     let (&version, rest) = value.split_first()?;
     let time: [u8; 8] = rest.get(..8)?.try_into().ok()?;
     if version != ROW_VERSION {
         return None;
     }
-    let stanza = Stanza::parse(value.slice(9..), &Scope::client(), &Limits::trusted()).ok()?;
-    Some((Timestamp(u64::from_be_bytes(time)), stanza))
-}
-
-/// XEP-0203: when it was sent, and who says so.
-fn delay(host: &str, at: Timestamp) -> Element {
-    Element::new(ns::DELAY, "delay")
-        .with_attr("from", host)
-        .with_attr("stamp", at.to_string())
-        .with_text("Offline Storage")
+    let mut stanza = Stanza::parse(value.slice(9..), &Scope::client(), &Limits::trusted()).ok()?;
+    if !stanza.has(ns::DELAY, "delay") {
+        let at = Timestamp(u64::from_be_bytes(time)).to_string();
+        let delay = Element::new(ns::DELAY, "delay").with_attr("from", host).with_attr("stamp", at);
+        stanza.add_payload(&delay.with_text("Offline Storage"));
+    }
+    Some(stanza)
 }

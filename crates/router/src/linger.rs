@@ -1,0 +1,183 @@
+//! Messages that a session under stream management has not acknowledged yet (promise P1).
+//!
+//! Each is in the [`ledger`](crate::ledger). The usual one is acknowledged within the linger and
+//! never written; the others get a spool row, which lets the sender's `h` go on.
+
+use std::sync::Arc;
+
+use jackdaw_ext::Effects;
+use jackdaw_jid::BareJid;
+use jackdaw_session::Address;
+use jackdaw_stanza::Settle;
+use jackdaw_store::{Batch, Durability, StoreError};
+
+use crate::Router;
+use crate::ledger::{Abandoned, Entry, Row};
+use crate::spool::{Offline, SPOOL, row_batch};
+
+impl Router {
+    /// A delivery that carries this token was acknowledged, or written where nobody acknowledges.
+    pub fn settled(self: &Arc<Self>, settle: Settle) {
+        let settled = self.ledger.with(settle, |entry| {
+            entry.waiting = entry.waiting.saturating_sub(1);
+            entry.is_taken = true;
+            let is_over = entry.waiting == 0;
+            // A row that is being written closes the entry when it is done.
+            (is_over.then(|| entry.receipt.take()).flatten(), is_over && entry.row != Row::Writing)
+        });
+        let Some((receipt, closed)) = settled else { return };
+        if let Some(receipt) = receipt {
+            self.accepted(receipt);
+        }
+        if let Some(Entry { account, position, row: Row::Written, .. }) = closed {
+            self.delete_row(account, position);
+        }
+    }
+
+    /// A session gives a delivery up: it ended, or takes no more (`full`, at this address).
+    pub(crate) fn given_up(
+        self: &Arc<Self>,
+        settle: Settle,
+        full: Option<Address>,
+        effects: &mut Effects,
+    ) {
+        match self.ledger.abandon(settle) {
+            Abandoned::Open => {}
+            Abandoned::Taken(entry) => self.close(entry),
+            Abandoned::Lost(entry) => self.lost(entry, full, effects),
+        }
+    }
+
+    /// Some session has it, and nobody else will confirm it.
+    fn close(self: &Arc<Self>, entry: Entry) {
+        if let Some(receipt) = entry.receipt {
+            self.accepted(receipt);
+        }
+        if entry.row == Row::Written {
+            self.delete_row(entry.account, entry.position);
+        }
+    }
+
+    /// No session has it.
+    pub(crate) fn lost(
+        self: &Arc<Self>,
+        entry: Entry,
+        full: Option<Address>,
+        effects: &mut Effects,
+    ) {
+        let Entry { account, stanza, receipt, position, .. } = entry;
+        match stanza {
+            Some(stanza) => {
+                let message = Offline { position, stanza, receipt };
+                self.redeliver_elsewhere(&account, message, full, effects);
+            }
+            // It is in the spool: an offline message from now on.
+            None => {
+                self.spool.release(&account, position);
+                if full.is_some_and(|at| self.is_at(&account, at)) {
+                    self.congested(&account);
+                }
+                self.flush_if_ready(&account);
+            }
+        }
+    }
+
+    fn is_at(&self, account: &BareJid, address: Address) -> bool {
+        self.services.sessions.of(account.as_str()).iter().any(|s| s.address() == address)
+    }
+
+    fn delete_row(self: &Arc<Self>, account: BareJid, position: u64) {
+        let mut batch = Batch::new();
+        batch.delete(SPOOL, &account, &position.to_be_bytes());
+        let router = Arc::clone(self);
+        let done = move |outcome: Result<(), StoreError>| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "an acknowledged spool row was not deleted");
+            }
+            router.spool.deleted(&account, position);
+        };
+        // Losing the deletion costs a repetition, not a message: nobody waits for the disk.
+        self.services.stores.engine().commit_then(batch, Durability::Fast, Box::new(done));
+    }
+
+    /// Starts the clock of a delivery: unless it is settled when the linger is over, it is written.
+    pub(crate) fn linger(self: &Arc<Self>, settle: Settle) {
+        let mut lingering = self.spool.lingering.lock();
+        lingering.push_back(settle);
+        if lingering.len() == 1 {
+            let router = Arc::clone(self);
+            let write = async move { router.write_lingering() };
+            self.services.spawn.after(self.config.spool_linger, Box::pin(write));
+        }
+    }
+
+    /// Writes what was not settled in time. Everything queued by now has waited one linger at
+    /// most: a batch is one commit.
+    fn write_lingering(self: &Arc<Self>) {
+        let settles = std::mem::take(&mut *self.spool.lingering.lock());
+        for settle in settles {
+            self.write_unsettled(settle);
+        }
+    }
+
+    fn write_unsettled(self: &Arc<Self>, settle: Settle) {
+        let found = self.ledger.with(settle, |entry| {
+            let stanza = entry.stanza.as_mut().filter(|_| entry.row == Row::None);
+            let Some(stanza) = stanza else { return (None, false) };
+            // It stays longer than the buffer it came in should.
+            stanza.unshare();
+            if !self.registry.keeps_offline(stanza) {
+                // Not to be stored (XEP-0334): it waits for its acknowledgement, or bounces.
+                return (None, false);
+            }
+            entry.row = Row::Writing;
+            (Some((entry.account.clone(), entry.position, stanza.clone())), false)
+        });
+        let Some((Some((account, position, stanza)), _)) = found else { return };
+        self.spool.claim(&account, position);
+        let batch = row_batch(&account, position, self.services.clock.now(), &stanza);
+        let router = Arc::clone(self);
+        self.commit(batch, move |outcome| router.row_written(settle, account, position, outcome));
+    }
+
+    fn row_written(
+        self: &Arc<Self>,
+        settle: Settle,
+        account: BareJid,
+        position: u64,
+        outcome: Result<(), StoreError>,
+    ) {
+        let is_written = outcome.is_ok();
+        if let Err(error) = &outcome {
+            // The client may still confirm it; until then the sender's `h` waits.
+            tracing::warn!(%error, "an unacknowledged message could not be written to the spool");
+            self.spool.release(&account, position);
+        } else {
+            self.spool.added(&account);
+        }
+        let found = self.ledger.with(settle, |entry| {
+            let receipt = if is_written { entry.receipt.take() } else { None };
+            if is_written {
+                entry.row = Row::Written;
+                entry.stanza = None;
+            } else {
+                entry.row = Row::None;
+            }
+            (receipt, entry.waiting == 0)
+        });
+        let Some((receipt, closed)) = found else { return };
+        if let Some(receipt) = receipt {
+            self.accepted(receipt);
+        }
+        // Every session was done with it while the row was written.
+        match closed {
+            Some(entry) if entry.is_taken => self.close(entry),
+            Some(entry) => {
+                let mut effects = Effects::new();
+                self.lost(entry, None, &mut effects);
+                self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
+            }
+            None => {}
+        }
+    }
+}
