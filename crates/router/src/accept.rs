@@ -145,6 +145,15 @@ impl Router {
                 return self.send(Some(session), stanza, receipt, effects);
             }
         };
+        let job: Pending<()> = if effects.is_empty() {
+            job
+        } else {
+            let hooks = Arc::clone(self).drain(effects);
+            Box::pin(async move {
+                job.await;
+                hooks.await;
+            })
+        };
         self.start(session.address(), receipt, job)
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jackdaw_ext::{At, Ctx, Direction, Effect, Effects, Iq, stanza_error};
 use jackdaw_jid::BareJid;
-use jackdaw_session::{Account, Found, Session};
+use jackdaw_session::{Account, Found, Session, Slots};
 use jackdaw_stanza::{IqType, Kind, PresenceType, Stanza, StanzaError, Type};
 
 use crate::accept::Taken;
@@ -87,7 +87,7 @@ impl Router {
         let account = match self.services.account(&bare).await {
             Ok(Some(account)) => account,
             Ok(None) => {
-                self.no_such_account(&bare, stanza, effects).await;
+                self.no_such_account(sender, bare, stanza, effects).await;
                 return Taken::Done;
             }
             Err(error) => {
@@ -150,22 +150,33 @@ impl Router {
         }
     }
 
-    /// RFC 6121 §8.5.1: silence for presence, `service-unavailable` for the rest. It is what a
-    /// stranger gets from an account that exists too, unless a handler has an answer for him: who
-    /// has an account here is not for everybody to find out.
+    /// RFC 6121 §8.5.1: silence for presence, `service-unavailable` for messages and requests.
+    ///
+    /// Who has an account here is not for everybody to find out. So requests meet the same hooks
+    /// and handlers that they would meet at an account which has granted nothing to anybody; where
+    /// a specification wants another error there (XEP-0012 §3), it is the same here.
     async fn no_such_account(
         self: &Arc<Self>,
-        bare: &BareJid,
-        stanza: Stanza,
+        sender: Option<&Arc<Session>>,
+        bare: BareJid,
+        mut stanza: Stanza,
         effects: &mut Effects,
     ) {
-        if stanza.kind() != Kind::Presence {
-            self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
+        if stanza.kind() == Kind::Presence {
+            let ctx = self.ctx(None, bare.clone());
+            self.presence.inbound(ctx.clone(), bare, stanza).await;
+            effects.append(&mut ctx.take_effects());
             return;
         }
-        let ctx = self.ctx(None, bare.clone());
-        self.presence.inbound(ctx.clone(), bare.clone(), stanza).await;
-        effects.append(&mut ctx.take_effects());
+        let is_full = stanza.to().is_some_and(|to| to.is_full());
+        let nobody = Arc::new(Account::new(bare, Slots::default()));
+        if matches!(stanza.iq_type(), Some(IqType::Get | IqType::Set)) && !is_full {
+            return self.iq_at_account(sender, &nobody, stanza, effects).await;
+        }
+        let passed = self.run_hooks(Direction::Inbound, sender, &nobody, &mut stanza, effects);
+        if passed.is_continue() {
+            self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
+        }
     }
 
     async fn at_host(
@@ -219,29 +230,9 @@ impl Router {
                     Err(_) => Effect::Route(result),
                 });
             }
-            Err(error) => {
-                let error = self.as_seen_by(at, &ctx, &stanza, error).await;
-                self.refuse(&stanza, &error, effects);
-            }
+            Err(error) => self.refuse(&stanza, &error, effects),
         }
         effects.append(&mut ctx.take_effects());
-    }
-
-    /// What a stranger learns of a failure at somebody's bare JID: nothing that an account that does
-    /// not exist would not have said.
-    async fn as_seen_by(
-        &self,
-        at: At,
-        ctx: &Ctx,
-        stanza: &Stanza,
-        error: StanzaError,
-    ) -> StanzaError {
-        match (at, stanza.from()) {
-            (At::Bare, Some(from)) if !matches!(ctx.may_see_presence(from).await, Ok(true)) => {
-                StanzaError::service_unavailable()
-            }
-            (At::Account | At::Bare | At::Host, _) => error,
-        }
     }
 
     fn find_handler(

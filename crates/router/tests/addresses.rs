@@ -16,7 +16,7 @@ use support::{World, chat};
 const ROMEO: &str = "romeo@example.net/orchard";
 const PING: &str = "<ping xmlns='urn:xmpp:ping'/>";
 
-/// Pings are answered by a host and by everybody's account; versions only to who may see presence.
+/// Pings are answered by a host and by everybody's account; secrets by nobody; one answer is late.
 fn answers(registry: &mut Registry) {
     for at in [At::Host, At::Account, At::Bare] {
         registry.iq_get(at, "urn:xmpp:ping", "ping", |_, _| async { Ok(Reply::empty()) });
@@ -24,6 +24,15 @@ fn answers(registry: &mut Registry) {
     registry.iq_get(At::Bare, "urn:example:secret", "query", |_, _| async {
         Err(StanzaError::forbidden())
     });
+    registry.phase(2, Direction::Inbound, |_, stanza| {
+        match stanza.to().is_some_and(|to| to.is_full())
+            && stanza.has("urn:example:secret", "query")
+        {
+            true => Flow::Refuse(StanzaError::forbidden()),
+            false => Flow::Continue,
+        }
+    });
+    registry.order(&[], &[2]);
     registry.iq_get(At::Host, "urn:example:late", "query", |_, _| async {
         std::future::pending::<()>().await;
         Ok(Reply::new(Element::new("urn:example:late", "query")))
@@ -185,7 +194,7 @@ fn strangers_cannot_tell_an_account_that_exists_from_one_that_does_not() {
             world.xml(&romeo).concat().replace(to, "(to)")
         };
         let answer = ask("juliet@example.net");
-        assert!(answer.contains("service-unavailable"), "{answer}");
+        assert!(answer.contains("type='error'"), "{answer}");
         assert_eq!(answer, ask("rosaline@example.net"));
         assert_eq!(ask("juliet@example.net/balcony"), ask("rosaline@example.net/balcony"));
     }
@@ -237,10 +246,29 @@ fn a_job_that_waits_accepts_and_releases_at_its_end() {
 }
 
 #[test]
+fn what_a_hook_causes_by_presence_is_done() {
+    for presence in ["<presence/>", "<presence to='juliet@example.net'/>"] {
+        let register = |registry: &mut Registry| {
+            registry.phase(1, Direction::Outbound, |ctx, _| {
+                let session = ctx.session.expect("a session's");
+                let note = support::parse("<message type='headline' id='note'/>");
+                ctx.effect(jackdaw_ext::Effect::Deliver(Arc::clone(session), note));
+                Flow::Continue
+            });
+            registry.order(&[1], &[]);
+        };
+        let world = World::with(register, RouterConfig::default());
+        let romeo = world.connect(ROMEO);
+        world.send(&romeo, presence);
+        assert_eq!(world.messages(&romeo), "note", "{presence}");
+    }
+}
+
+#[test]
 fn presence_for_who_is_not_there_costs_no_look_at_the_store() {
     let register = |registry: &mut Registry| {
         registry.account_state(|_, account| async move {
-            assert_ne!(account.as_str(), "juliet@example.net", "loaded");
+            assert_ne!(account.as_str(), "juliet@example.net", "nobody asked for her");
             Ok(None::<()>)
         });
     };

@@ -1,0 +1,265 @@
+//! Order through the spool (promise P5, and the offline races of the cluster's list): what is older
+//! arrives first, once, however writes, reads, logins and live messages interleave.
+
+mod support;
+
+use support::{Mode, World, chat};
+
+const ROMEO: &str = "romeo@example.net/orchard";
+const JULIET: &str = "juliet@example.net";
+
+fn spool(world: &World) -> String {
+    world.spool(JULIET)
+}
+
+#[test]
+fn offline_messages_are_stamped_and_come_in_order() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    for id in ["1", "2", "3"] {
+        world.send(&romeo, &chat(JULIET, id));
+    }
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.say_available(&juliet, -1);
+    assert_eq!(world.messages(&juliet), "", "not with a negative priority");
+    world.say_available(&juliet, 0);
+    let got = world.xml(&juliet);
+    assert_eq!(got.len(), 3);
+    assert!(got[0].contains("<delay xmlns='urn:xmpp:delay' from='example.net' stamp='1970-"));
+    world.say_available(&juliet, 1);
+    assert_eq!(world.messages(&juliet), "", "once");
+}
+
+#[test]
+fn a_row_that_is_written_during_a_login_is_not_stuck() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.engine.set(Mode::Hold);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let juliet = world.online("juliet@example.net/balcony", 0);
+    assert_eq!(world.messages(&juliet), "", "it is not committed");
+    world.engine.release();
+    world.run();
+    assert_eq!(world.messages(&juliet), "1");
+}
+
+#[test]
+fn a_live_message_does_not_overtake_one_that_is_being_written() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.engine.set(Mode::Hold);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let juliet = world.online("juliet@example.net/balcony", 0);
+    world.send(&romeo, &chat(JULIET, "2"));
+    assert_eq!(world.messages(&juliet), "");
+    world.engine.set(Mode::Through);
+    world.engine.release();
+    world.run();
+    assert_eq!(world.messages(&juliet), "1 2");
+    world.send(&romeo, &chat(JULIET, "3"));
+    assert_eq!(world.messages(&juliet), "3", "the queue is over");
+}
+
+#[test]
+fn a_live_message_does_not_overtake_a_flush() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.engine.set_reads_wait(true);
+    world.say_available(&juliet, 0);
+    world.send(&romeo, &chat(JULIET, "2"));
+    assert_eq!(world.messages(&juliet), "");
+    world.engine.set_reads_wait(false);
+    world.run();
+    assert_eq!(world.messages(&juliet), "1 2");
+    world.send(&romeo, &chat(JULIET, "3"));
+    assert_eq!(world.messages(&juliet), "3");
+}
+
+#[test]
+fn what_is_not_stored_does_not_wait_for_a_flush() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.engine.set_reads_wait(true);
+    world.say_available(&juliet, 0);
+    world.send(&romeo, &chat(JULIET, "2").replace("chat", "headline"));
+    assert_eq!(world.messages(&juliet), "2");
+    assert!(world.xml(&romeo).is_empty(), "and is not refused");
+}
+
+#[test]
+fn a_message_that_queued_behind_a_flush_reaches_every_resource() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let balcony = world.connect("juliet@example.net/balcony");
+    let chamber = world.connect("juliet@example.net/chamber");
+    world.engine.set_reads_wait(true);
+    world.say_available(&balcony, 0);
+    world.say_available(&chamber, 0);
+    world.send(&romeo, &chat(JULIET, "2"));
+    world.engine.set_reads_wait(false);
+    world.run();
+    assert_eq!(world.messages(&balcony), "1 2");
+    assert_eq!(world.messages(&chamber), "2");
+}
+
+#[test]
+fn two_resources_that_flush_share_the_rows() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    for id in 0..250 {
+        world.send(&romeo, &chat(JULIET, &id.to_string()));
+    }
+    let balcony = world.connect("juliet@example.net/balcony");
+    let chamber = world.connect("juliet@example.net/chamber");
+    world.engine.set_reads_wait(true);
+    world.say_available(&balcony, 0);
+    world.say_available(&chamber, 0);
+    world.engine.set_reads_wait(false);
+    world.run();
+    let (first, mut settles) = world.take_messages(&balcony);
+    let (second, more) = world.take_messages(&chamber);
+    let got = format!("{first} {second}");
+    let expected: Vec<_> = (0..250).map(|id| id.to_string()).collect();
+    assert_eq!(got.split_whitespace().collect::<Vec<_>>(), expected, "each once, in order");
+    settles.extend(more);
+    world.settle(&settles);
+    assert_eq!(spool(&world), "");
+    assert_eq!(world.router.spooling(), 0);
+}
+
+#[test]
+fn rows_that_a_session_leaves_go_to_the_next_one() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    for id in ["1", "2", "3"] {
+        world.send(&romeo, &chat(JULIET, id));
+    }
+    let balcony = world.managed("juliet@example.net/balcony");
+    let mut left = world.take(&balcony);
+    left.retain(|delivery| delivery.settle.is_some());
+    let confirmed = left.remove(0);
+    world.settle(&confirmed.settle.into_iter().collect::<Vec<_>>());
+    let chamber = world.managed("juliet@example.net/chamber");
+    assert_eq!(world.messages(&chamber), "", "they belong to the balcony");
+    world.end(&balcony, left);
+    assert_eq!(world.messages(&chamber), "2 3");
+    assert_eq!(spool(&world), "2 3");
+}
+
+#[test]
+fn a_message_left_by_a_session_keeps_its_place_before_later_ones() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let juliet = world.managed("juliet@example.net/balcony");
+    world.send(&romeo, &chat(JULIET, "1"));
+    let left = world.take(&juliet);
+    // The stream says that it is unavailable, and ends; a message comes in between.
+    world.send(&juliet, "<presence type='unavailable'/>");
+    world.send(&romeo, &chat(JULIET, "2"));
+    world.end(&juliet, left);
+    assert_eq!(spool(&world), "1 2");
+}
+
+#[test]
+fn a_full_stream_gets_the_rest_when_it_has_room_again() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    for id in ["1", "2"] {
+        world.send(&romeo, &chat(JULIET, id));
+    }
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.set_full(&juliet, true);
+    world.say_available(&juliet, 0);
+    world.run();
+    assert_eq!(world.messages(&juliet), "");
+    world.send(&romeo, &chat(JULIET, "3"));
+    assert_eq!(spool(&world), "1 2 3", "live messages queue behind");
+    let lists = world.engine.lists();
+    world.pass(100);
+    assert_eq!(world.engine.lists(), lists, "it is not tried without pause");
+    world.set_full(&juliet, false);
+    world.pass(1000);
+    let (ids, settles) = world.take_messages(&juliet);
+    assert_eq!(ids, "1 2 3");
+    world.settle(&settles);
+    assert_eq!(spool(&world), "");
+    assert_eq!(world.router.spooling(), 0);
+}
+
+#[test]
+fn what_a_full_session_gives_back_does_not_come_to_it_at_once() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let juliet = world.managed("juliet@example.net/balcony");
+    world.send_numbered(&romeo, 1, &chat(JULIET, "1"));
+    for delivery in world.take(&juliet) {
+        world.router.undelivered(juliet.address(), delivery);
+    }
+    world.run();
+    assert_eq!(world.messages(&juliet), "");
+    assert_eq!((spool(&world).as_str(), world.accepted(&romeo)), ("1", vec![1]));
+    world.send(&romeo, &chat(JULIET, "2"));
+    // It gives them back a second time.
+    world.pass(600);
+    for delivery in world.take(&juliet) {
+        world.router.undelivered(juliet.address(), delivery);
+    }
+    world.run();
+    assert_eq!(world.messages(&juliet), "");
+    world.pass(600);
+    assert_eq!(world.messages(&juliet), "1 2");
+    assert!(world.xml(&romeo).is_empty());
+}
+
+#[test]
+fn what_a_full_session_gives_back_goes_to_another() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let balcony = world.managed("juliet@example.net/balcony");
+    world.send(&romeo, &chat("juliet@example.net/balcony", "1"));
+    let chamber = world.managed("juliet@example.net/chamber");
+    for delivery in world.take(&balcony) {
+        world.router.undelivered(balcony.address(), delivery);
+    }
+    assert_eq!(world.messages(&balcony), "");
+    assert_eq!(world.messages(&chamber), "1");
+}
+
+#[test]
+fn a_message_to_a_stream_that_is_gone_is_not_lost() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let juliet = world.online("juliet@example.net/balcony", 0);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let mail = world.take(&juliet);
+    world.end(&juliet, Vec::new());
+    for delivery in mail {
+        world.router.undelivered(juliet.address(), delivery);
+    }
+    world.run();
+    assert_eq!(spool(&world), "1");
+}
+
+#[test]
+fn a_damaged_row_stays_and_does_not_stop_the_others() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let mut batch = jackdaw_store::Batch::new();
+    let table = jackdaw_router::spool::SPOOL;
+    batch.put(table, &support::bare(JULIET), &1u64.to_be_bytes(), vec![9, 9]);
+    let done: jackdaw_store::Done = Box::new(|done| done.expect("stored"));
+    jackdaw_store::Engine::commit_then(
+        &*world.engine,
+        batch,
+        jackdaw_store::Durability::Durable,
+        done,
+    );
+    world.send(&romeo, &chat(JULIET, "1"));
+    let juliet = world.online("juliet@example.net/balcony", 0);
+    assert_eq!(world.messages(&juliet), "1");
+}
