@@ -108,8 +108,8 @@ impl Performance {
                 Ok(())
             }
             Act::Resumes(who) => self.actors[*who].resume(self.server.listeners()),
+            // What it says to those who are connected can still be received.
             Act::ServerRestarts => {
-                self.actors.iter_mut().for_each(Actor::forget);
                 self.server.stop()?;
                 self.server.start()
             }

@@ -155,24 +155,29 @@ impl Server {
         }
     }
 
-    /// Kills it, as a power cut would but for the disk, and waits until the kernel has cleared up.
+    /// Kills it, as a power cut would but for the disk.
+    pub fn kill(&mut self) -> Result<()> {
+        self.end("KILL").map(drop)
+    }
+
+    /// Sends `signal`, and waits until the process has gone and the kernel has cleared up.
     ///
     /// Sockets that io_uring holds outlive their process for a moment, and would take connections.
-    pub fn kill(&mut self) -> Result<()> {
-        self.end("KILL")?;
+    fn end(&mut self, signal: &str) -> Result<ExitStatus> {
+        let status = self.end_process(signal)?;
         let deadline = Instant::now() + PATIENCE;
         for port in self.listeners.all() {
             while TcpStream::connect(port).is_ok() {
                 if Instant::now() > deadline {
-                    return Err(Error::Server(format!("is dead and still listens on {port}")));
+                    return Err(Error::Server(format!("has ended and still listens on {port}")));
                 }
                 std::thread::sleep(GLANCE);
             }
         }
-        Ok(())
+        Ok(status)
     }
 
-    fn end(&mut self, signal: &str) -> Result<ExitStatus> {
+    fn end_process(&mut self, signal: &str) -> Result<ExitStatus> {
         let Some(mut child) = self.process.take() else {
             return Err(Error::Server("is not running".into()));
         };

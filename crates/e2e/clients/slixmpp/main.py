@@ -240,8 +240,8 @@ async def services():
     stored = await romeo["xep_0054"].get_vcard(romeo.boundjid.bare, cached=False)
     assert stored["vcard_temp"]["FN"] == "Romeo Montague", stored
     await romeo["xep_0191"].block(f"tybalt@{DOMAIN}")
-    blocked = await romeo["xep_0191"].get_blocked()
-    assert f"tybalt@{DOMAIN}" in blocked["blocklist"]["items"], blocked
+    blocked = {str(jid) for jid in await romeo["xep_0191"].get_blocked_jids()}
+    assert blocked == {f"tybalt@{DOMAIN}"}, blocked
     await romeo["xep_0191"].unblock(f"tybalt@{DOMAIN}")
     try:
         await romeo.make_iq_get(queryxmlns="urn:example:unknown", ito=DOMAIN).send(timeout=PATIENCE)
