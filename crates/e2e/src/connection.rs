@@ -40,6 +40,8 @@ enum Transport {
 pub struct Connection {
     transport: Transport,
     buffer: Vec<u8>,
+    /// What the server offered last.
+    features: Option<Element>,
 }
 
 impl Connection {
@@ -50,7 +52,7 @@ impl Connection {
         tcp.set_nodelay(true).map_err(Error::io("TCP_NODELAY"))?;
         tcp.set_read_timeout(Some(PATIENCE)).map_err(Error::io("read timeout"))?;
         tcp.set_write_timeout(Some(PATIENCE)).map_err(Error::io("write timeout"))?;
-        Ok(Connection { transport: Transport::Tcp(tcp), buffer: Vec::new() })
+        Ok(Connection { transport: Transport::Tcp(tcp), buffer: Vec::new(), features: None })
     }
 
     /// Handshakes; what comes in from now on was encrypted. `early` leaves together with the end
@@ -93,8 +95,23 @@ impl Connection {
         sent.map_err(Error::io("sending"))
     }
 
+    /// The features the server offered last.
+    pub fn features(&self) -> Option<&Element> {
+        self.features.as_ref()
+    }
+
     /// The next piece of the stream.
     pub fn receive(&mut self) -> Result<Arrival> {
+        let arrival = self.receive_piece()?;
+        if let Arrival::Element(element) = &arrival
+            && element.is(jackdaw_xml::ns::STREAMS, "features")
+        {
+            self.features = Some(element.clone());
+        }
+        Ok(arrival)
+    }
+
+    fn receive_piece(&mut self) -> Result<Arrival> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(piece) = split_off(&mut self.buffer) {

@@ -13,6 +13,7 @@ use crate::server::Listeners;
 
 /// SASL's namespace (RFC 6120 §6).
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+const CHANNEL_BINDINGS: &str = "urn:xmpp:sasl-cb:0";
 const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 
 /// Resource binding's namespace (RFC 6120 §7).
@@ -76,6 +77,7 @@ pub fn authenticate_by_sasl2(
     }
     let wrong = || Error::unexpected(format!("{mechanism} cannot be acted"));
     let mut scram = Scram::new(mechanism, role.local(), password, binding).ok_or_else(wrong)?;
+    login.expect_offer(&mut scram, SASL2, "authentication");
     let challenge = login.begin_sasl2(scram.first().as_bytes(), inline)?;
     let answer = scram.answer(&decoded(&challenge)?)?;
     login.send(Element::new(SASL2, "response").with_text(BASE64.encode(answer)))?;
@@ -167,9 +169,11 @@ impl Login<'_> {
             mechanism => {
                 let binding = self.connection.channel_binding(self.role.binding.as_deref())?;
                 let (user, password) = (self.role.local(), &self.role.password);
-                let scram = Scram::new(mechanism, user, password, binding);
                 let wrong = || Error::unexpected(format!("{mechanism} cannot be acted"));
-                self.scram(scram.ok_or_else(wrong)?)
+                let scram = Scram::new(mechanism, user, password, binding);
+                let mut scram = scram.ok_or_else(wrong)?;
+                self.expect_offer(&mut scram, SASL, "mechanisms");
+                self.scram(scram)
             }
         }
     }
@@ -198,6 +202,20 @@ impl Login<'_> {
         let answer = scram.answer(&challenge)?;
         self.send(Element::new(SASL, "response").with_text(BASE64.encode(answer)))?;
         scram.verify(&decoded(&self.expect(SASL, "success")?)?)
+    }
+
+    /// Tells `scram` which mechanisms and channel bindings the features list.
+    fn expect_offer(&self, scram: &mut Scram, ns: &str, list: &str) {
+        let texts = |list: Option<&Element>, name: &str| -> Vec<String> {
+            let children = list.into_iter().flat_map(Element::children);
+            children.filter(|child| child.name() == name).map(Element::text).collect()
+        };
+        let Some(features) = self.connection.features() else { return };
+        let mechanisms = texts(features.child(ns, list), "mechanism");
+        let bindings = features.child(CHANNEL_BINDINGS, "sasl-channel-binding");
+        let types = bindings.into_iter().flat_map(Element::children);
+        let types = types.filter_map(|binding| binding.attr("type")).map(str::to_owned);
+        scram.expect_offer(mechanisms, types.collect());
     }
 
     fn send_auth(&mut self, message: &str) -> Result<()> {

@@ -27,6 +27,7 @@ pub struct Scram {
     user: String,
     password: String,
     server_signature: Vec<u8>,
+    offer: Option<String>,
 }
 
 impl Scram {
@@ -74,7 +75,30 @@ impl Scram {
             user: user.replace('=', "=3D").replace(',', "=2C"),
             password: password.to_owned(),
             server_signature: Vec::new(),
+            offer: None,
         })
+    }
+
+    /// Says what the server offered, which its first message then has to confirm: nobody on the
+    /// way took the better mechanisms out (XEP-0474 §6).
+    pub fn expect_offer(&mut self, mut mechanisms: Vec<String>, mut bindings: Vec<String>) {
+        mechanisms.sort();
+        bindings.sort();
+        let mut offer = mechanisms.join("\x1e");
+        if !bindings.is_empty() {
+            offer.push('\x1f');
+            offer.push_str(&bindings.join("\x1e"));
+        }
+        self.offer = Some(offer);
+    }
+
+    fn check_offer(&self, server_first: &str) -> Result<()> {
+        let Some(offer) = &self.offer else { return Ok(()) };
+        let hash = BASE64.encode(digest::digest(self.hash.digest, offer.as_bytes()));
+        match field(server_first, "h=")? == hash {
+            true => Ok(()),
+            false => Err(Error::unexpected("SCRAM: the server offered something else (XEP-0474)")),
+        }
     }
 
     /// client-first-message.
@@ -92,6 +116,7 @@ impl Scram {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(Error::unexpected(format!("SCRAM: the server's nonce is {nonce}")));
         }
+        self.check_offer(server_first)?;
         let salt = BASE64
             .decode(field(server_first, "s=")?)
             .map_err(|_| Error::unexpected("SCRAM: the salt is not base64"))?;
@@ -169,5 +194,15 @@ mod tests {
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
             "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
         );
+    }
+
+    #[test]
+    fn a_server_that_offered_something_else_is_found_out() {
+        for first in ["r=abcd,s=QSXC,i=4096,h=AAAA", "r=abcd,s=QSXC,i=4096"] {
+            let mut scram = Scram::new("SCRAM-SHA-1", "user", "pencil", None).unwrap();
+            scram.nonce = "abc".into();
+            scram.expect_offer(vec!["SCRAM-SHA-1".into()], Vec::new());
+            assert!(scram.answer(first).is_err(), "{first}");
+        }
     }
 }
