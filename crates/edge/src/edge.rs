@@ -347,7 +347,7 @@ impl<M: Send> RunningEdge<M> {
     }
 
     /// Asks every connection to close, cuts off what is left after `patience`, and returns when all
-    /// workers have ended. See [`Protocol::shutting_down`](crate::Protocol::shutting_down).
+    /// workers have ended. See [`Protocol::shutting_down`].
     pub fn shutdown(mut self, patience: Duration) {
         self.begin_shutdown(patience);
         self.join();

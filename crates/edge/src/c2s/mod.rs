@@ -48,6 +48,8 @@ pub struct C2sProtocol {
     arena: Arena,
     /// What the machine in hand said; empty between calls.
     events: VecDeque<Event>,
+    /// Whether a call further out is handing on local mail.
+    is_delivering: bool,
     /// Streams of this worker that were resumed elsewhere.
     moved: HashMap<ConnectionId, ConnectionId>,
     moved_at: VecDeque<(Instant, ConnectionId)>,
@@ -62,6 +64,7 @@ impl C2sProtocol {
             worker,
             arena: Arena::new(),
             events: VecDeque::new(),
+            is_delivering: false,
             moved: HashMap::new(),
             moved_at: VecDeque::new(),
         }
@@ -90,12 +93,30 @@ impl C2sProtocol {
 
     fn do_events(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
         self.handle_events(io, connection);
-        self.send_local(io);
+        self.deliver_local(io, connection);
         let next = connection.stream.as_ref().and_then(C2s::next_timeout);
         if next != connection.timer {
             connection.timer = next;
             io.set_timer(next);
         }
+    }
+
+    /// Hands on what the router delivered meanwhile: to the stream in hand at once, so that an
+    /// answer is out before the bytes behind its request are read, to others by mail. Mail that is
+    /// handled here may cause more; the outermost call takes it all, in order.
+    fn deliver_local(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        if std::mem::replace(&mut self.is_delivering, true) {
+            return;
+        }
+        let here = io.id();
+        while let Some((to, mail)) = outbox::take_local() {
+            if to == here {
+                self.handle_mail(io, connection, mail);
+            } else if let Err(mail) = io.send(to, mail) {
+                self.shared.outbox.overflow(to, mail, &self.shared.router);
+            }
+        }
+        self.is_delivering = false;
     }
 
     /// Hands on what the router delivered to streams of this worker meanwhile.

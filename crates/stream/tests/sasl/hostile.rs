@@ -33,6 +33,10 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 
 fn apply(mut message: Vec<u8>, mutation: &Mutation) -> Vec<u8> {
     let length = message.len();
+    // An earlier mutation may have left nothing to change.
+    if length == 0 {
+        return message;
+    }
     match *mutation {
         Mutation::Cut(at) => message.truncate(at % length),
         Mutation::Flip(at, bits) => message[at % length] ^= bits,
