@@ -77,32 +77,36 @@ impl Router {
         effects: &mut Effects,
     ) -> Taken {
         let Some(to) = stanza.to() else { return Taken::Done };
-        let (bare, is_full) = (to.to_jid().to_bare(), to.is_full());
-        let in_table = self.services.sessions.look_up(to);
-        if in_table.is_none() && is_plain_presence(&stanza) {
-            // Nobody is there to see it: not worth loading the account.
-            self.stats.add(Count::Dropped);
-            return Taken::Done;
-        }
-        let account = match self.services.account(&bare).await {
-            Ok(Some(account)) => account,
-            Ok(None) => {
-                self.no_such_account(sender, bare, stanza, effects).await;
+        let is_full = to.is_full();
+        let found = match self.services.sessions.look_up(to) {
+            Some(found) => found,
+            None if is_plain_presence(&stanza) => {
+                // Nobody is there to see it: not worth loading the account.
+                self.stats.add(Count::Dropped);
                 return Taken::Done;
             }
-            Err(error) => {
-                self.refuse(&stanza, &stanza_error(&error), effects);
-                return Taken::Done;
+            None => {
+                let bare = to.to_jid().to_bare();
+                match self.services.account(&bare).await {
+                    Ok(Some(account)) => Found::Account(account),
+                    Ok(None) => {
+                        self.no_such_account(sender, bare, stanza, effects).await;
+                        return Taken::Done;
+                    }
+                    Err(error) => {
+                        self.refuse(&stanza, &stanza_error(&error), effects);
+                        return Taken::Done;
+                    }
+                }
             }
         };
-        let found = in_table.unwrap_or_else(|| Found::Account(Arc::clone(&account)));
         match stanza.kind_and_type() {
             Type::Presence(_) => {
                 self.presence_at_account(sender, &found, stanza, effects).await;
                 Taken::Done
             }
             Type::Iq(IqType::Get | IqType::Set) if !is_full => {
-                self.iq_at_account(sender, &account, stanza, effects).await;
+                self.iq_at_account(sender, found.account(), stanza, effects).await;
                 Taken::Done
             }
             // A result for the account itself answers nothing that we asked.

@@ -63,7 +63,7 @@ impl Router {
                 if effects.is_empty() {
                     return taken;
                 }
-                // What is to be accepted now is accepted at the end of the job, if that has to wait.
+                // What is to be accepted now is accepted at the job's end, if that has to wait.
                 let receipt = receipt.filter(|_| taken == Taken::Done);
                 let job: Pending<()> = Box::pin(Arc::clone(self).drain(effects));
                 let held = self.start_for(session, receipt, job);
