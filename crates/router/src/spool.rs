@@ -7,7 +7,7 @@
 //! message.
 //!
 //! While older messages of an account are on their way through the spool, live ones queue behind
-//! them: see [`State::is_queueing`].
+//! them: see `State::is_queueing`.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
