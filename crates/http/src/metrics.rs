@@ -95,7 +95,7 @@ impl fmt::Debug for Metrics {
 }
 
 /// One scrape, for a collector to write its counters to. Names and labels are those of
-/// [`METRICS`](crate::METRICS).
+/// [`METRICS`].
 pub struct Sample<'a> {
     recorder: &'a PrometheusRecorder,
 }
