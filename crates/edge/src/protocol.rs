@@ -151,8 +151,8 @@ pub trait Protocol: Sized + 'static {
         let _ = (io, connection);
     }
 
-    /// The edge shuts down: say good-bye. Closes by default. Called once for every connection
-    /// that still has a socket; what has not closed by the deadline is cut off.
+    /// The edge shuts down: say good-bye. Closes by default. Called once for every connection,
+    /// with a socket or kept; what has not closed by the deadline is cut off.
     fn shutting_down(&mut self, io: &mut Io<'_, Self::Mail>, connection: &mut Self::Connection) {
         let _ = connection;
         io.close();

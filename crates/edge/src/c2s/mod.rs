@@ -70,6 +70,13 @@ impl C2sProtocol {
         }
     }
 
+    /// Begins a call of the engine. What a call before it left behind when it panicked belongs to a
+    /// stream that is closed now, and must not be taken for this one's.
+    fn enter(&mut self) {
+        self.is_delivering = false;
+        self.events.clear();
+    }
+
     fn stream(&self, io: &Io<'_, Mail>, transport: Transport) -> C2s {
         let mut seed = [0u8; 32];
         self.shared.router.services().random.fill(&mut seed);
@@ -147,6 +154,7 @@ impl Protocol for C2sProtocol {
     type Mail = Mail;
 
     fn open(&mut self, io: &mut Io<'_, Mail>, peer: &Peer) -> Option<Connection> {
+        self.enter();
         let stream = match self.shared.listener(peer.listener) {
             // The machine starts when it is known what the handshake says.
             ListenerKind::DirectTls => None,
@@ -159,6 +167,7 @@ impl Protocol for C2sProtocol {
     }
 
     fn bytes(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, bytes: &[u8]) -> usize {
+        self.enter();
         let mut consumed = 0;
         // A machine stops at a question; most are answered at once, and then it goes on.
         while let Some(rest) = bytes.get(consumed..).filter(|rest| !rest.is_empty()) {
@@ -179,6 +188,7 @@ impl Protocol for C2sProtocol {
     }
 
     fn secured(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, tls: &TlsInfo) {
+        self.enter();
         let info = connection::tls_info(tls);
         if connection.stream.is_none() {
             connection.stream = Some(self.stream(io, Transport::Secure(info)));
@@ -191,11 +201,13 @@ impl Protocol for C2sProtocol {
     }
 
     fn timeout(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        self.enter();
         connection.timer = None;
         self.with_stream(io, connection, |stream, cx| stream.handle_timeout(cx));
     }
 
     fn mail(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, mail: Mail) {
+        self.enter();
         self.handle_mail(io, connection, mail);
     }
 
@@ -206,6 +218,7 @@ impl Protocol for C2sProtocol {
     }
 
     fn shutting_down(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        self.enter();
         let closed = self.with_stream(io, connection, |stream, cx| {
             stream.close(cx, Some(StreamError::system_shutdown()));
         });
@@ -220,6 +233,7 @@ impl Protocol for C2sProtocol {
         connection: &mut Connection,
         reason: CloseReason,
     ) -> Fate {
+        self.enter();
         let stream = connection::StreamName(io.id());
         tracing::debug!(%stream, peer = %connection.peer, ?reason, "socket closed");
         let now = io.now();

@@ -87,7 +87,9 @@ impl<P: Protocol> Engine<P> {
         }
         for slot in 0..self.core.slots() {
             let link = &self.core.links[slot];
-            if matches!(link.phase, Phase::Open | Phase::Handshake) && link.opened {
+            let is_known = link.opened && matches!(link.phase, Phase::Open | Phase::Handshake);
+            // A kept connection has nobody to say good-bye to, but may have a session to end.
+            if is_known || link.phase == Phase::Kept {
                 self.call(slot, |protocol, io, connection| {
                     protocol.shutting_down(io, connection);
                 });

@@ -60,8 +60,8 @@ section! {
         /// contacts see it as it was, and messages wait for it. Long enough for a tunnel or a
         /// change of networks; 0 turns resumption off.
         resume_timeout_secs: Seconds = Seconds(600) => RESTART.seconds(0, 86_400);
-        /// Stanzas kept for a client that has not acknowledged them; beyond, the session ends and
-        /// what it held goes where messages to an offline account go.
+        /// Stanzas kept for a client that has not acknowledged them; beyond, messages wait in the
+        /// store until it has.
         unacked_stanzas_max: u32 = 1_000 => RESTART.count("stanzas", 10, 100_000);
         /// Bytes of such stanzas.
         unacked_bytes_max: u32 = 1_048_576 => RESTART.bytes(65_536, 1 << 30);
