@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use jackdaw_stream::sasl::{ITERATIONS_DEFAULT, ITERATIONS_MAX, ITERATIONS_MIN};
 
 use super::address::ContactUri;
-use super::section::{RESTART, section};
+use super::section::{RELOAD, RESTART, section};
 use super::value::{Mechanism, ResourceConflict, Seconds};
 
 section! {
@@ -21,7 +21,7 @@ section! {
             vec![Mechanism::ScramSha512, Mechanism::ScramSha256, Mechanism::ScramSha1] => RESTART;
         /// PEM file with the authorities whose client certificates count for `EXTERNAL` (XEP-0178).
         client_authorities: Option<PathBuf> = None
-            => RESTART.example(r#""/etc/jackdaw/client-authorities.crt""#);
+            => RELOAD.example(r#""/etc/jackdaw/client-authorities.crt""#);
         /// PBKDF2 iterations of newly set passwords. More makes a stolen store harder to guess from
         /// and a login slower on the client. RFC 7677 §4 asks for at least 4,096.
         scram_iterations: u32 = ITERATIONS_DEFAULT.get()
