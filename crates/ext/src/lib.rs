@@ -26,7 +26,7 @@ mod time;
 mod wire;
 mod xep;
 
-pub use accounts::{ACCOUNTS, AccountError, Accounts};
+pub use accounts::{ACCOUNTS, AccountError, Accounts, TOKENS};
 pub use administration::Administration;
 pub use ctx::{Ctx, PhaseCtx};
 pub use disco::{Disco, DiscoNode, DiscoNodeHandler, DiscoQuery, Identity};

@@ -30,7 +30,6 @@ pub use outbox::StreamOutbox;
 pub use outcomes::OutcomeCounts;
 pub use pool::PasswordPool;
 pub use shared::{C2sShared, ListenerKind, Registrar, WorkerCounts};
-pub use tokens::TOKENS;
 
 use crate::{CloseReason, ConnectionId, Fate, Io, Peer, Protocol, TlsInfo, WorkerIo};
 

@@ -1,15 +1,12 @@
 //! FAST tokens in the store (XEP-0484): one row per account and client.
 
-use jackdaw_ext::Timestamp;
+use jackdaw_ext::{TOKENS, Timestamp};
 use jackdaw_jid::BareJid;
-use jackdaw_store::{Batch, Durability, ItemRange, StoreError, Stores, Table};
+use jackdaw_store::{Batch, Durability, ItemRange, StoreError, Stores};
 use jackdaw_stream::c2s::{FastWork, IssuedToken, Revoke};
 use jackdaw_stream::sasl::{FastToken, FastTokens, Mechanism, TOKEN_RANDOM_BYTES, UnixSeconds};
 
 use super::shared::C2sShared;
-
-/// The table: account → client id → tokens.
-pub const TOKENS: Table = Table::new("fast");
 
 /// How long a token is good: as long as a person is away on a long holiday.
 const TOKEN_LIFE_SECS: u64 = 30 * 24 * 3600;

@@ -3,13 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jackdaw_edge::c2s::{StreamOutbox, TOKENS};
+use jackdaw_edge::c2s::StreamOutbox;
 use jackdaw_ext::{Accounts, Deps, Hosts, Locks, Outbox, Registry, Services};
 use jackdaw_im::Im;
-use jackdaw_jid::BareJid;
 use jackdaw_router::{Router, RouterConfig};
 use jackdaw_session::{ConflictPolicy, Sessions};
-use jackdaw_store::{Batch, StoreError, Stores};
+use jackdaw_store::Stores;
 use tokio::runtime::Handle;
 
 use super::platform::{Runtime, SystemClock, SystemRandom};
@@ -26,7 +25,6 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
     let mut registry = Registry::default();
     jackdaw_im::register(&mut registry, &deps);
     jackdaw_xeps::register_all(&mut registry, &deps);
-    registry.account_deleted(forget_tokens);
     let im = Im::new(&deps, jackdaw_xeps::blocking::hides);
     let services = services(stores, hosts, outbox);
     let router_config = RouterConfig {
@@ -40,13 +38,6 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
         is_durable: config.storage.ack == Ack::Durable,
     };
     Router::new(services, registry, Arc::new(im), router_config)
-}
-
-/// Tokens are the edge's, which registers nothing.
-async fn forget_tokens(services: Arc<Services>, account: BareJid) -> Result<(), StoreError> {
-    let mut batch = Batch::new();
-    batch.clear(TOKENS, &account);
-    services.stores.commit(batch).await
 }
 
 fn services(stores: Stores, hosts: Hosts, outbox: &Arc<StreamOutbox>) -> Arc<Services> {
