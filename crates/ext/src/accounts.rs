@@ -82,7 +82,8 @@ impl Accounts {
         Ok(self.stores.engine().commit(batch, Durability::Durable).await?)
     }
 
-    /// Removes the account's row and its tokens. What extensions stored for it is theirs to erase first.
+    /// Removes the account's row and its tokens. What extensions stored for it is theirs to erase
+    /// first.
     pub async fn remove(&self, jid: &BareJid) -> Result<(), AccountError> {
         if !self.exists(jid).await? {
             return Err(AccountError::Missing);
