@@ -81,7 +81,11 @@ impl StoreAccounts {
             return Err(AccountError::Missing);
         }
         (self.erase)(account.clone()).await?;
-        self.accounts.remove(account).await
+        match self.accounts.remove(account).await {
+            // The eraser has taken the row along.
+            Err(AccountError::Missing) => Ok(()),
+            other => other,
+        }
     }
 
     async fn derive(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jackdaw_ext::{Command, Effects, Lifecycle, stanza_error};
+use jackdaw_ext::{AccountError, Command, Effects, Lifecycle, stanza_error};
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_session::{Account, Address, Availability, Bound, Conflict, Session, SessionId, Slots};
 use jackdaw_stanza::{Delivery, StanzaError};
@@ -68,8 +68,8 @@ impl Router {
         )
     }
 
-    /// Erases what is stored for an account besides its credentials, and ends its sessions. Doing
-    /// it twice does no harm.
+    /// Erases what is stored for an account, its credentials last, then ends its sessions: who sees
+    /// them end may register the name again. Doing it twice does no harm.
     pub async fn erase_account(self: &Arc<Self>, account: &BareJid) -> Result<(), StoreError> {
         let ctx = self.ctx(None, account.clone());
         self.presence.part(ctx.clone(), account.clone()).await;
@@ -81,6 +81,10 @@ impl Router {
         batch.clear(crate::spool::SPOOL, account);
         self.services.stores.commit(batch).await?;
         self.spool.cleared(account);
+        let removed = self.services.accounts.remove(account).await;
+        if let Err(AccountError::Store(error)) = removed {
+            return Err(error);
+        }
         for session in self.services.sessions.of(account.as_str()) {
             self.outbox().command(session.address(), Command::Close("not-authorized"));
         }
