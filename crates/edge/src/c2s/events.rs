@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jackdaw_router::Taken;
 use jackdaw_session::Session;
 use jackdaw_stanza::{Kind, Stanza};
-use jackdaw_stream::c2s::{Answer, C2s, Event, Outcome, Request};
+use jackdaw_stream::c2s::{Answer, C2s, Cx, Event, Outcome, Request};
 use jackdaw_stream::sasl::Mechanism;
 
 use super::connection::StreamName;
@@ -75,21 +75,16 @@ impl C2sProtocol {
         taken
     }
 
-    /// Calls the machine from within an event; what it says comes behind the events in hand.
+    /// Calls the machine. What it says comes behind the events in hand.
     pub(super) fn call<R>(
         &mut self,
         io: &mut Io<'_, Mail>,
         connection: &mut Connection,
-        call: impl FnOnce(&mut C2s, &mut jackdaw_stream::c2s::Cx<'_>) -> R,
+        call: impl FnOnce(&mut C2s, &mut Cx<'_>) -> R,
     ) -> Option<R> {
         let now = io.now();
         let stream = connection.stream.as_mut()?;
-        let mut cx = jackdaw_stream::c2s::Cx {
-            now,
-            out: io.out(),
-            arena: &mut self.arena,
-            events: &mut self.events,
-        };
+        let mut cx = Cx { now, out: io.out(), arena: &mut self.arena, events: &mut self.events };
         Some(call(stream, &mut cx))
     }
 
@@ -99,8 +94,7 @@ impl C2sProtocol {
         connection: &mut Connection,
         session: Arc<Session>,
     ) {
-        let answer = Answer::Bound { jid: session.jid().clone(), session: session.id().0 };
-        connection.session = Some(session);
+        let answer = take_bound(connection, session);
         self.with_stream(io, connection, |stream, cx| stream.answer(cx, answer));
     }
 
@@ -124,9 +118,7 @@ impl C2sProtocol {
                     self.call(io, connection, |stream, cx| stream.answer(cx, *answer));
                 }
                 Mail::Bound(session) => {
-                    let answer =
-                        Answer::Bound { jid: session.jid().clone(), session: session.id().0 };
-                    connection.session = Some(session);
+                    let answer = take_bound(connection, session);
                     self.call(io, connection, |stream, cx| stream.answer(cx, answer));
                 }
                 Mail::Deliver(_) | Mail::Command(_) | Mail::Surrender(_) | Mail::Surrendered(_) => {
@@ -134,6 +126,13 @@ impl C2sProtocol {
             }
         }
     }
+}
+
+/// The connection has this session from now on; what its machine is told of it.
+fn take_bound(connection: &mut Connection, session: Arc<Session>) -> Answer {
+    let answer = Answer::Bound { jid: session.jid().clone(), session: session.id().0 };
+    connection.session = Some(session);
+    answer
 }
 
 /// Failed authentications are logged with the client's address, for whoever bans by the log; the

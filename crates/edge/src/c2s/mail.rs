@@ -168,7 +168,8 @@ impl C2sProtocol {
         self.forward(io, to, Mail::Answer(Box::new(answer)));
     }
 
-    fn forward(&mut self, io: &mut WorkerIo<'_, Mail>, to: ConnectionId, mail: Mail) {
+    /// Sends on; a full queue gives deliveries back to the router and keeps the rest.
+    pub(super) fn forward(&mut self, io: &mut WorkerIo<'_, Mail>, to: ConnectionId, mail: Mail) {
         if let Err(mail) = io.send(to, mail) {
             self.shared.outbox.overflow(to, mail, &self.shared.router);
         }

@@ -89,10 +89,7 @@ impl C2sProtocol {
         connection: &mut Connection,
         call: impl FnOnce(&mut C2s, &mut Cx<'_>) -> R,
     ) -> Option<R> {
-        let now = io.now();
-        let stream = connection.stream.as_mut()?;
-        let mut cx = Cx { now, out: io.out(), arena: &mut self.arena, events: &mut self.events };
-        let result = call(stream, &mut cx);
+        let result = self.call(io, connection, call)?;
         self.do_events(io, connection);
         Some(result)
     }
@@ -118,8 +115,8 @@ impl C2sProtocol {
         while let Some((to, mail)) = outbox::take_local() {
             if to == here {
                 self.handle_mail(io, connection, mail);
-            } else if let Err(mail) = io.send(to, mail) {
-                self.shared.outbox.overflow(to, mail, &self.shared.router);
+            } else {
+                self.forward(io, to, mail);
             }
         }
         self.is_delivering = false;
@@ -128,9 +125,7 @@ impl C2sProtocol {
     /// Hands on what the router delivered to streams of this worker meanwhile.
     fn send_local(&mut self, io: &mut WorkerIo<'_, Mail>) {
         while let Some((to, mail)) = outbox::take_local() {
-            if let Err(mail) = io.send(to, mail) {
-                self.shared.outbox.overflow(to, mail, &self.shared.router);
-            }
+            self.forward(io, to, mail);
         }
     }
 
@@ -254,9 +249,7 @@ impl Protocol for C2sProtocol {
 
     fn turn_ended(&mut self, io: &mut WorkerIo<'_, Mail>) {
         for (to, mail) in self.shared.outbox.take_overflow(self.worker) {
-            if let Err(mail) = io.send(to, mail) {
-                self.shared.outbox.overflow(to, mail, &self.shared.router);
-            }
+            self.forward(io, to, mail);
         }
     }
 }
