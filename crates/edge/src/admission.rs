@@ -66,7 +66,8 @@ impl House {
         self.connections_max.fetch_min(max, Ordering::Relaxed);
     }
 
-    fn max(&self) -> usize {
+    /// Sockets there may be at once, all workers together.
+    pub(crate) fn max(&self) -> usize {
         self.connections_max.load(Ordering::Relaxed)
     }
 }

@@ -87,10 +87,11 @@ pub(crate) fn cores() -> usize {
 /// How large the rings of a worker are; only for the io_uring driver.
 #[derive(Clone, Debug)]
 pub struct UringConfig {
-    /// Rings per worker. Each has its own table of sockets, and the soft `nofile` limit bounds
-    /// one table, not their number: more rings hold more connections than the limit allows
-    /// descriptors. Ten cost a few per cent of speed, 25 a fifth.
-    pub rings: u16,
+    /// Rings a worker may open, 256 at most. Each has its own table of sockets, and the soft
+    /// `nofile` limit bounds one table, not their number: more rings hold more connections than the
+    /// limit allows descriptors. A ring is opened when the tables of those before are full. Ten
+    /// cost a few per cent of speed, 25 a fifth.
+    pub rings_max: u16,
     /// Sockets per ring, at most the soft `nofile` limit less a few.
     pub slots_per_ring: u32,
     /// Receive buffers of 16 KiB per ring, rounded up to a power of two.
@@ -103,7 +104,7 @@ pub struct UringConfig {
 impl Default for UringConfig {
     fn default() -> UringConfig {
         UringConfig {
-            rings: 1,
+            rings_max: 256,
             slots_per_ring: 65_536,
             buffers_per_ring: 64,
             idle: Duration::from_secs(60),

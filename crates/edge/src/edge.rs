@@ -137,21 +137,16 @@ fn bind_all(
 ) -> Result<(Vec<SocketAddr>, Vec<Vec<ListenSocket>>), EdgeError> {
     let mut addresses = Vec::new();
     let mut sockets: Vec<Vec<ListenSocket>> = (0..workers).map(|_| Vec::new()).collect();
-    // Every ring has a listening socket of its own.
-    let rings = match config.driver {
-        DriverChoice::Epoll => 1,
-        DriverChoice::Auto | DriverChoice::IoUring => usize::from(config.uring.rings.max(1)),
-    };
     for (index, listener) in config.listeners.iter().enumerate() {
         let failed = |source| EdgeError::Listen {
             name: listener.name.clone(),
             address: listener.address,
             source,
         };
-        let bound = crate::listen::bind(listener.address, workers * rings).map_err(failed)?;
+        let bound = crate::listen::bind(listener.address, workers).map_err(failed)?;
         addresses.push(bound[0].local_addr().map_err(failed)?);
-        for (number, socket) in bound.into_iter().enumerate() {
-            sockets[number % workers].push(ListenSocket { listener: index as u16, socket });
+        for (worker, socket) in bound.into_iter().enumerate() {
+            sockets[worker].push(ListenSocket { listener: index as u16, socket });
         }
     }
     Ok((addresses, sockets))
@@ -202,6 +197,9 @@ impl<M: Send + 'static> Start<M> {
                 return;
             }
         };
+        if chosen.kind() == DriverKind::Epoll {
+            house.shrink(descriptors_for_sockets(reserve));
+        }
         let engine = Engine::new(protocol(mailbox.clone()), core, listeners, config.tls);
         let (driver, fallback) = (chosen.kind(), chosen.fallback());
         let _ = report.send(Ok(Report { driver, fallback }));
@@ -211,7 +209,6 @@ impl<M: Send + 'static> Start<M> {
                 crate::worker::run(engine, *driver, &self.control, &self.published)
             }
             Chosen::Epoll(driver, _) => {
-                house.shrink(descriptors_for_sockets(reserve));
                 crate::worker::run(engine, *driver, &self.control, &self.published)
             }
         };
@@ -318,6 +315,12 @@ impl<M: Send> RunningEdge<M> {
     /// The bound address of each listener, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Connections there may be at once: [`Limits::connections_max`](crate::Limits), or fewer if
+    /// each takes a descriptor and there are not so many.
+    pub fn connections_max(&self) -> usize {
+        self.house.max()
     }
 
     /// Sends mail to connections and workers.

@@ -48,8 +48,8 @@ fn each_choice_gets_its_driver() {
 }
 
 #[test]
-fn several_rings_are_served_by_one_worker() {
-    let uring = UringConfig { rings: 5, ..UringConfig::default() };
+fn a_worker_whose_table_is_full_opens_another_ring() {
+    let uring = UringConfig { slots_per_ring: 40, ..UringConfig::default() };
     let config = EdgeConfig { uring, ..config(DriverChoice::IoUring, 1) };
     let bench = Bench::start(config, echo);
     let mut streams: Vec<_> = (0..200).map(|_| bench.connect()).collect();
@@ -65,6 +65,13 @@ fn several_rings_are_served_by_one_worker() {
     for stream in &mut streams {
         exchange(stream, b"wake up", b"wake up");
     }
+    // What is free in a ring is used again before there is a new one.
+    streams.drain(..100).for_each(drop);
+    bench.await_stats(|total| total.connections == 100);
+    streams.extend((0..100).map(|_| bench.connect()));
+    for stream in &mut streams {
+        exchange(stream, b"still there", b"still there");
+    }
     drop(streams);
     bench.await_stats(|total| total.connections == 0);
     bench.stop();
@@ -72,7 +79,7 @@ fn several_rings_are_served_by_one_worker() {
 
 #[test]
 fn a_full_table_lets_clients_wait() {
-    let uring = UringConfig { slots_per_ring: 4, ..UringConfig::default() };
+    let uring = UringConfig { rings_max: 1, slots_per_ring: 4, ..UringConfig::default() };
     let config = EdgeConfig { uring, ..config(DriverChoice::IoUring, 1) };
     let bench = Bench::start(config, echo);
     let mut inside: Vec<_> = (0..4).map(|_| bench.connect_known()).collect();

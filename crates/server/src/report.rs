@@ -17,6 +17,8 @@ pub struct Facts {
     pub driver_reason: String,
     /// Worker threads.
     pub workers: usize,
+    /// Connections there may be at once, which can be fewer than configured.
+    pub connections_max: usize,
     /// The limit of open files before the server raised it, and after.
     pub open_files: OpenFiles,
 }
@@ -104,9 +106,17 @@ impl Report<'_> {
         let limits = &self.config.limits;
         let OpenFiles { before, now } = self.facts.open_files;
         let files = if before == now { now.to_string() } else { format!("{before} -> {now}") };
+        // With epoll each connection takes an open file.
+        let connections = self.facts.connections_max;
+        let too_few = if connections < limits.connections_max as usize {
+            format!(" ({} are configured: too few open files)", limits.connections_max)
+        } else {
+            String::new()
+        };
         format!(
-            "{} connections, {} from one address, {} bytes a stanza, {files} open files",
-            limits.connections_max, limits.connections_per_address_max, limits.stanza_bytes_max,
+            "{connections} connections{too_few}, {} from one address, {} bytes a stanza, {files} open \
+             files",
+            limits.connections_per_address_max, limits.stanza_bytes_max,
         )
     }
 
@@ -170,6 +180,7 @@ mod tests {
             driver: "io_uring".into(),
             driver_reason: "the kernel allows it".into(),
             workers: 2,
+            connections_max: 1_000_000,
             open_files: OpenFiles { before: 1_024, now: 524_288 },
         }
     }
@@ -205,6 +216,7 @@ mod tests {
             driver: "epoll".into(),
             driver_reason: "io_uring: Operation not permitted".into(),
             workers: 1,
+            connections_max: 512,
             open_files: OpenFiles { before: 1_024, now: 1_024 },
             ..facts(&[(ListenerKind::C2sPlain, &["127.0.0.1:5224"])])
         };
@@ -220,7 +232,7 @@ mod tests {
               Listens  NO TLS     127.0.0.1:5224
               I/O      epoll, 1 worker (io_uring: Operation not permitted)
               Storage  memory, gone after a stop; ack = fast: a power cut can lose what was just acknowledged
-              Limits   1000000 connections, 4096 from one address, 262144 bytes a stanza, 1024 open files
+              Limits   512 connections (1000000 are configured: too few open files), 4096 from one address, 262144 bytes a stanza, 1024 open files
               Warning  PLAIN TEXT on 127.0.0.1:5224: anybody on the way can read passwords and messages (listeners.c2s_plain)
             Add a user: jackdaw user add juliet@capulet.example
         "#]],

@@ -126,7 +126,13 @@ fn started(config: &Config, edge: &RunningEdge<Mail>) -> Started {
     for (kind, sockets) in settings::sockets(config) {
         c2s.push((kind, addresses.by_ref().take(sockets.len()).collect()));
     }
-    Started { c2s, driver: driver.into(), driver_reason, workers: stats.workers.len() }
+    Started {
+        c2s,
+        driver: driver.into(),
+        driver_reason,
+        workers: stats.workers.len(),
+        connections_max: edge.connections_max(),
+    }
 }
 
 /// Gives extensions what only the whole server can do.

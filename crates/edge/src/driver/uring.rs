@@ -1,8 +1,8 @@
 //! The completion driver: io_uring with direct descriptors.
 //!
 //! Accepted sockets live in tables of their rings and take no place in the process's descriptor
-//! table. A table holds at most as many as the soft `nofile` limit, so a worker may have several
-//! rings; the worker waits on the first, the hub, which polls the bells of the others.
+//! table. A table holds at most as many as the soft `nofile` limit, so a worker opens another ring
+//! when the tables are full; it waits on the first, the hub, which polls the bells of the others.
 //!
 //! [`ring`] is one ring with its buffers and the only place that talks to the kernel,
 //! [`sockets`] what is known of each socket, this file what is done when.
@@ -38,9 +38,17 @@ const IDLE_STEPS: u32 = 60;
 /// Turns that [`Driver::finish`] waits for the kernel to let go of buffers.
 const FINISH_TURNS: usize = 100;
 
+/// Rings of a worker that a [`Socket`] can number.
+const RINGS_MAX: usize = 1 << (u32::BITS - SLOT_BITS);
+
 /// One worker's rings.
 pub(crate) struct Uring {
     rings: Vec<RingSockets>,
+    /// The ring that accepts connections, until its table is full.
+    accepting: usize,
+    /// How many rings there may be. Lowered when the kernel gives no more.
+    rings_max: usize,
+    config: UringConfig,
     doorbell: Arc<Doorbell>,
     completions: Vec<Completion>,
     /// Connections that may be under way to being accepted, all rings together.
@@ -53,6 +61,14 @@ struct RingSockets {
     sockets: Sockets,
 }
 
+impl RingSockets {
+    fn new(config: &UringConfig) -> io::Result<RingSockets> {
+        let ring = Ring::new(config)?;
+        let sockets = Sockets::new(ring.slots());
+        Ok(RingSockets { ring, sockets })
+    }
+}
+
 /// Counts the steps in which silent sockets are looked for.
 struct IdleClock {
     step: u32,
@@ -63,54 +79,93 @@ struct IdleClock {
 impl Uring {
     /// Sets everything up; any error means that io_uring cannot be used here.
     pub(crate) fn new(config: &UringConfig, doorbell: Arc<Doorbell>) -> io::Result<Uring> {
-        let mut rings = Vec::new();
-        for _ in 0..config.rings.max(1) {
-            let ring = Ring::new(config)?;
-            let sockets = Sockets::new(ring.slots());
-            rings.push(RingSockets { ring, sockets });
-        }
-        let (hub, others) = rings.split_first_mut().expect("one at least");
-        for other in others.iter_mut() {
-            other.ring.ring_bell()?;
-        }
+        let mut hub = RingSockets::new(config)?;
         hub.ring.watch_doorbell(Op::Doorbell, 0, &doorbell)?;
-        for (index, other) in others.iter().enumerate() {
-            hub.ring.watch_doorbell(Op::Ring, index as u32 + 1, &other.ring.bell)?;
-        }
         let every = config.idle / IDLE_STEPS;
-        let clock = IdleClock { step: 0, every, next: clock::now() + every };
-        Ok(Uring { rings, doorbell, completions: Vec::new(), places: 0, clock })
+        Ok(Uring {
+            rings: vec![hub],
+            accepting: 0,
+            rings_max: usize::from(config.rings_max).clamp(1, RINGS_MAX),
+            config: config.clone(),
+            doorbell,
+            completions: Vec::new(),
+            places: 0,
+            clock: IdleClock { step: 0, every, next: clock::now() + every },
+        })
     }
 
-    /// Spreads listening sockets over the rings: one of each listener for every ring.
+    /// Sets the listening sockets; all rings accept from the same.
     pub(crate) fn listen(&mut self, listeners: Vec<ListenSocket>) -> io::Result<()> {
-        let count = self.rings.len();
-        let mut next = vec![0; usize::from(u16::MAX) + 1];
         for listener in listeners {
-            let turn = &mut next[usize::from(listener.listener)];
-            self.rings[*turn % count].ring.listen(listener)?;
-            *turn += 1;
+            self.rings[0].ring.listen(listener)?;
         }
         Ok(())
     }
 
     /// Arms as many accepts as there are places, and takes back those that are too many.
     fn arm_accepts(&mut self) -> io::Result<()> {
-        let sockets: usize = self.rings.iter().map(|ring| ring.ring.listeners()).sum();
-        if sockets == 0 {
+        if self.places > 0 && self.rings[self.accepting].sockets.room() == 0 {
+            self.accept_elsewhere()?;
+        }
+        let RingSockets { ring, sockets } = &mut self.rings[self.accepting];
+        let count = ring.listeners();
+        if count == 0 {
             return Ok(());
         }
-        let share = (self.places / sockets).clamp(usize::from(self.places > 0), ACCEPTS_PER_TURN);
-        let mut left = self.places;
-        for RingSockets { ring, sockets } in &mut self.rings {
-            let mut room = sockets.room();
-            for listener in 0..ring.listeners() {
-                let wanted = share.min(left).min(room);
-                ring.keep_accepts(listener, wanted)?;
-                left -= wanted;
-                room -= wanted;
+        let share = (self.places / count).clamp(usize::from(self.places > 0), ACCEPTS_PER_TURN);
+        let mut left = self.places.min(sockets.room());
+        for listener in 0..count {
+            let wanted = share.min(left);
+            ring.keep_accepts(listener, wanted)?;
+            left -= wanted;
+        }
+        Ok(())
+    }
+
+    /// The table of the accepting ring is full: another ring takes over, a new one if need be. If
+    /// there is none, clients wait in the backlog until a socket is closed.
+    fn accept_elsewhere(&mut self) -> io::Result<()> {
+        let count = self.rings.len();
+        let others = (1..count).map(|step| (self.accepting + step) % count);
+        let with_room = others.into_iter().find(|other| self.rings[*other].sockets.room() > 0);
+        let Some(next) = with_room.or_else(|| self.open_ring()) else { return Ok(()) };
+        let full = &mut self.rings[self.accepting].ring;
+        for listener in 0..full.listeners() {
+            full.keep_accepts(listener, 0)?;
+        }
+        self.accepting = next;
+        Ok(())
+    }
+
+    /// Opens one more ring, if there may be one; says where it is.
+    fn open_ring(&mut self) -> Option<usize> {
+        let index = self.rings.len();
+        if index >= self.rings_max {
+            return None;
+        }
+        match self.try_open_ring(index) {
+            Ok(()) => {
+                tracing::info!(rings = index + 1, "the tables of io_uring are full: one more ring");
+                Some(index)
+            }
+            Err(error) => {
+                self.rings_max = index;
+                tracing::warn!(
+                    rings = index, %error,
+                    "no further io_uring; more connections wait until others are closed"
+                );
+                None
             }
         }
+    }
+
+    fn try_open_ring(&mut self, index: usize) -> io::Result<()> {
+        let mut new = RingSockets::new(&self.config)?;
+        let hub = &mut self.rings[0].ring;
+        new.ring.share_listeners(hub);
+        new.ring.ring_bell()?;
+        hub.watch_doorbell(Op::Ring, index as u32, &new.ring.bell)?;
+        self.rings.push(new);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener};
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use io_uring::types::{DestinationSlot, Fd, Fixed, SubmitArgs, Timespec};
@@ -101,7 +102,9 @@ struct AcceptPlace {
 
 struct Listener {
     number: u16,
-    socket: TcpListener,
+    /// Of the worker; its rings share it.
+    socket: Arc<TcpListener>,
+    /// Accepts of this ring under way.
     armed: usize,
 }
 
@@ -159,8 +162,17 @@ impl Ring {
         // On a non-blocking one the kernel would answer EAGAIN instead of waiting.
         listener.socket.set_nonblocking(false)?;
         let ListenSocket { listener: number, socket } = listener;
-        self.listeners.push(Listener { number, socket, armed: 0 });
+        self.listeners.push(Listener { number, socket: Arc::new(socket), armed: 0 });
         Ok(())
+    }
+
+    /// Takes the listening sockets of another ring as well; only one of them is to accept.
+    pub(super) fn share_listeners(&mut self, other: &Ring) {
+        self.listeners.extend(other.listeners.iter().map(|listener| Listener {
+            number: listener.number,
+            socket: Arc::clone(&listener.socket),
+            armed: 0,
+        }));
     }
 
     pub(super) fn submit(&mut self) -> io::Result<()> {
