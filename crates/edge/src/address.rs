@@ -12,6 +12,13 @@ const SHARDS: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Origin(u64);
 
+impl Origin {
+    /// A proxy that has not said yet for whom it speaks. However many these are, they are not
+    /// counted: the clients are, once they are known. No connection comes from `ffff::`, which is
+    /// multicast.
+    pub(crate) const PROXY: Origin = Origin(u64::MAX);
+}
+
 impl From<IpAddr> for Origin {
     fn from(address: IpAddr) -> Origin {
         match address.to_canonical() {
@@ -35,6 +42,9 @@ impl Origins {
 
     /// Counts one more; false if that would be too many.
     pub(crate) fn enter(&self, origin: Origin) -> bool {
+        if origin == Origin::PROXY {
+            return true;
+        }
         let mut shard = self.shard(origin).lock();
         let count = shard.entry(origin).or_insert(0);
         if *count >= self.max {
@@ -46,6 +56,9 @@ impl Origins {
 
     /// Counts one less.
     pub(crate) fn leave(&self, origin: Origin) {
+        if origin == Origin::PROXY {
+            return;
+        }
         let mut shard = self.shard(origin).lock();
         if let Some(count) = shard.get_mut(&origin) {
             *count -= 1;

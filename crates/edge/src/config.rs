@@ -118,7 +118,8 @@ pub struct Limits {
     /// Sockets at once, all workers together. At the bound no more are accepted; they wait in
     /// the kernel's backlog until 1 % of the places are free again.
     pub connections_max: usize,
-    /// Sockets at once from one address (IPv6: one /64). The next one is closed at once.
+    /// Sockets at once from one address (IPv6: one /64). The next one is closed at once. Behind a
+    /// proxy it is the client's address that counts.
     pub connections_per_address_max: u32,
     /// New connections a second, all workers together. Beyond it they wait in the backlog.
     pub accepts_per_second_max: u32,

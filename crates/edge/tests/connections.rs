@@ -463,6 +463,29 @@ fn behind_a_proxy_the_client_is_who_the_header_names() {
 }
 
 #[test]
+fn behind_a_proxy_clients_count_by_their_own_address() {
+    on_every_driver(|driver| {
+        let mut config = config(driver, 1);
+        config.listeners[0].proxy_protocol = true;
+        config.limits.connections_per_address_max = 1;
+        let bench = Bench::start(config, echo);
+        // All from one proxy, which is no client.
+        let mut streams: Vec<_> = (0..3).map(|_| bench.connect()).collect();
+        for (client, stream) in streams.iter_mut().enumerate() {
+            let header = format!("PROXY TCP4 192.0.2.{client} 192.0.2.9 4096 5222\r\nhello");
+            stream.write_all(header.as_bytes()).expect("open");
+            expect_bytes(stream, b"hello");
+        }
+        let mut again = bench.connect();
+        again.write_all(b"PROXY TCP4 192.0.2.1 192.0.2.9 4097 5222\r\n").expect("open");
+        expect_end(&mut again);
+        bench.await_stats(|total| total.refused_address == 1);
+        drop(streams);
+        bench.stop();
+    });
+}
+
+#[test]
 fn behind_a_proxy_nobody_comes_without_a_header() {
     on_every_driver(|driver| {
         let mut config = config(driver, 1);

@@ -21,7 +21,10 @@ impl<P: Protocol> Sink for Engine<P> {
     fn accepted(&mut self, listener: u16, peer: SocketAddr, socket: Socket) -> Option<u32> {
         self.core.gate.accepted();
         self.core.stats.accepted += 1;
-        let origin = Origin::from(peer.ip());
+        let origin = match self.listeners[usize::from(listener)].proxy_protocol {
+            true => Origin::PROXY,
+            false => Origin::from(peer.ip()),
+        };
         match self.core.gate.house.enter(origin) {
             Ok(()) => {}
             Err(Refused::Address) => {
