@@ -122,6 +122,11 @@ impl Actor {
         login::start_tls(&self.role, connection, early)
     }
 
+    /// Whether the server showed a certificate for `domain`.
+    pub fn certificate_names(&self, domain: &str) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.certificate_names(domain))
+    }
+
     /// SASL on a stream whose features have come.
     pub fn authenticate(&mut self) -> Result<()> {
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;

@@ -2,11 +2,13 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jackdaw_xml::{Element, Limits, Scope};
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 use crate::splitter::{Piece, split_off};
 use crate::tls::{self, ChannelBinding, TlsStream};
 
@@ -42,6 +44,8 @@ pub struct Connection {
     buffer: Vec<u8>,
     /// What the server offered last.
     features: Option<Element>,
+    /// What a TLS handshake shows, if asked.
+    identity: Option<Arc<Identity>>,
 }
 
 impl Connection {
@@ -52,7 +56,25 @@ impl Connection {
         tcp.set_nodelay(true).map_err(Error::io("TCP_NODELAY"))?;
         tcp.set_read_timeout(Some(PATIENCE)).map_err(Error::io("read timeout"))?;
         tcp.set_write_timeout(Some(PATIENCE)).map_err(Error::io("write timeout"))?;
-        Ok(Connection { transport: Transport::Tcp(tcp), buffer: Vec::new(), features: None })
+        Ok(Connection {
+            transport: Transport::Tcp(tcp),
+            buffer: Vec::new(),
+            features: None,
+            identity: None,
+        })
+    }
+
+    /// Has a certificate for handshakes to come.
+    pub fn identify(&mut self, identity: Option<Arc<Identity>>) {
+        self.identity = identity;
+    }
+
+    /// Whether the server showed a certificate for `domain`.
+    pub fn certificate_names(&self, domain: &str) -> bool {
+        match &self.transport {
+            Transport::Tls(stream) => tls::certificate_names(stream, domain),
+            Transport::Tcp(_) | Transport::Gone => false,
+        }
     }
 
     /// Handshakes; what comes in from now on was encrypted. `early` leaves together with the end
@@ -63,7 +85,9 @@ impl Connection {
         }
         match std::mem::replace(&mut self.transport, Transport::Gone) {
             Transport::Tcp(tcp) => {
-                self.transport = Transport::Tls(tls::connect(domain, alpn, early, tcp)?);
+                let identity = self.identity.as_deref();
+                let stream = tls::connect(domain, alpn, early, identity, tcp)?;
+                self.transport = Transport::Tls(stream);
                 Ok(())
             }
             Transport::Tls(_) => Err(Error::unexpected("TLS is on already")),

@@ -23,6 +23,7 @@ mod pattern;
 mod actor;
 mod connection;
 mod ht;
+mod identity;
 mod login;
 mod scram;
 mod splitter;

@@ -32,6 +32,10 @@ pub fn connect(role: &Role, at: &Listeners, stage: Stage) -> Result<(Connection,
         Tls::Direct => at.direct_tls,
         Tls::None => at.plain,
     })?;
+    connection.identify(role.identity.clone());
+    if let Some(client) = &role.proxied {
+        connection.send(format!("PROXY TCP4 {client} 127.0.0.1 40000 5222\r\n").as_bytes())?;
+    }
     let mut login = Login { role, connection: &mut connection };
     if stage == Stage::Tcp {
         return Ok((connection, None));
@@ -164,6 +168,12 @@ impl Login<'_> {
             "PLAIN" => {
                 let message = format!("\0{}\0{}", self.role.local(), self.role.password);
                 self.send_auth(&message)?;
+                self.expect(SASL, "success").map(drop)
+            }
+            "EXTERNAL" => {
+                // The certificate says who it is (XEP-0178 §2).
+                let auth = Element::new(SASL, "auth").with_attr("mechanism", "EXTERNAL");
+                self.send(auth.with_text("="))?;
                 self.expect(SASL, "success").map(drop)
             }
             mechanism => {

@@ -5,9 +5,10 @@ use jackdaw_xml::{Element, Limits, Scope};
 use crate::actor::{Actor, SM};
 use crate::connection::Arrival;
 use crate::error::{Error, Result};
+use crate::identity::Authority;
 use crate::login::shown;
 use crate::pattern::{compare, without_layout};
-use crate::script::{Act, Order, Script, Step};
+use crate::script::{Act, Order, Role, Script, Step};
 use crate::server::{Launch, Server};
 use crate::splitter::{Piece, split_off};
 use crate::template::{Captures, fill};
@@ -38,11 +39,12 @@ pub fn perform(script: &Script, launch: &Launch) -> std::result::Result<(), Fail
     accounts.extend(script.accounts.iter().map(|account| (account.as_str(), "nobody-speaks")));
     accounts.sort_unstable();
     accounts.dedup();
+    let cast = identified(&script.cast, &server).map_err(|error| outside(error, String::new()))?;
     let started = server.add_users(&accounts).and_then(|()| server.start());
     started.map_err(|error| outside(error, server.log()))?;
 
     let mut performance = Performance {
-        actors: script.cast.iter().cloned().map(Actor::new).collect(),
+        actors: cast.into_iter().map(Actor::new).collect(),
         captures: Captures::new(),
         server,
     };
@@ -56,6 +58,19 @@ pub fn perform(script: &Script, launch: &Launch) -> std::result::Result<(), Fail
     drop(performance.actors);
     let stopped = performance.server.stop();
     stopped.map_err(|error| outside(error, performance.server.log()))
+}
+
+/// The cast, with its certificates issued.
+fn identified(cast: &[Role], server: &Server) -> Result<Vec<Role>> {
+    let mut cast = cast.to_vec();
+    if cast.iter().all(|role| role.certificate.is_none()) {
+        return Ok(cast);
+    }
+    let authority = Authority::establish(server.folder())?;
+    for role in &mut cast {
+        role.identity = role.certificate.as_deref().map(|jid| authority.issue(jid)).transpose()?;
+    }
+    Ok(cast)
 }
 
 struct Performance {
@@ -76,6 +91,12 @@ impl Performance {
             Act::StartsTls(who, text) => {
                 let early = self.filled(text, step.line)?;
                 self.actors[*who].start_tls(early.as_bytes())
+            }
+            Act::SeesCertificate(who, domain) => {
+                match self.actors[*who].certificate_names(domain) {
+                    true => Ok(()),
+                    false => Err(Error::unexpected(format!("no certificate for {domain}"))),
+                }
             }
             Act::Authenticates(who) => self.actors[*who].authenticate(),
             Act::AuthenticatesBySasl2(who, text) => {

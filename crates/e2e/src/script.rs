@@ -1,6 +1,9 @@
 //! Reads scripts. `scripts/README.md` describes the language.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 
 /// A script, ready to be performed.
 #[derive(Debug)]
@@ -32,6 +35,12 @@ pub struct Role {
     pub mechanism: String,
     /// The type of channel binding, for mechanisms with `-PLUS`.
     pub binding: Option<String>,
+    /// The address that the client certificate asserts.
+    pub certificate: Option<String>,
+    /// That certificate, once it is issued.
+    pub identity: Option<Arc<Identity>>,
+    /// The IPv4 address of the client that a proxy speaks for.
+    pub proxied: Option<String>,
     /// Stream management, if it is to be switched on.
     pub sm: Option<StreamManagement>,
     /// Whether the account is to be made before the script begins.
@@ -90,6 +99,8 @@ pub enum Act {
     Connects(usize, Stage),
     /// `starts TLS`, `starts TLS and sends raw:`
     StartsTls(usize, String),
+    /// `sees a certificate for DOMAIN`
+    SeesCertificate(usize, String),
     /// `authenticates`: SASL and the stream restart.
     Authenticates(usize),
     /// `authenticates by SASL2`, `authenticates by SASL2 with:` what is asked for along with it.
@@ -222,7 +233,10 @@ impl Script {
             "disconnects" => Act::Disconnects(who),
             "drops" => Act::Drops(who),
             "resumes" => Act::Resumes(who),
-            _ => return Err(wrong(block.line, format!("nobody can `{verb}`"))),
+            _ => match verb.strip_prefix("sees a certificate for ") {
+                Some(domain) => Act::SeesCertificate(who, domain.to_owned()),
+                None => return Err(wrong(block.line, format!("nobody can `{verb}`"))),
+            },
         })
     }
 }
@@ -267,6 +281,8 @@ fn role(name: &str, block: &Block<'_>) -> Result<Role> {
             ("password", password) => role.password = password.to_owned(),
             ("mechanism", mechanism) => role.mechanism = mechanism.to_owned(),
             ("binding", binding) => role.binding = Some(binding.to_owned()),
+            ("certificate", jid) => role.certificate = Some(jid.to_owned()),
+            ("proxied", address) => role.proxied = Some(address.to_owned()),
             ("account", "none") => role.has_account = false,
             ("tls", "starttls") => role.tls = Tls::Starttls,
             ("tls", "direct") => role.tls = Tls::Direct,

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureSch
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use crate::error::{Error, Result};
+use crate::identity::Identity;
 
 /// Data that ties an authentication to its TLS session (RFC 5929, RFC 9266).
 #[derive(Debug, Clone)]
@@ -27,19 +28,24 @@ pub struct ChannelBinding {
 pub type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 /// Handshakes as a client of `domain`. `alpn` is what direct TLS asks for (XEP-0368); `early` is
-/// encrypted behind the handshake's last message and written with it.
+/// encrypted behind the handshake's last message and written with it; `identity` is shown if the
+/// server asks.
 pub fn connect(
     domain: &str,
     alpn: Option<&str>,
     early: &[u8],
+    identity: Option<&Identity>,
     mut tcp: TcpStream,
 ) -> Result<Box<TlsStream>> {
     let provider = Arc::new(provider::default_provider());
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)));
+    let mut config = match identity {
+        Some(identity) => config.with_client_auth_cert(identity.chain(), identity.key())?,
+        None => config.with_no_client_auth(),
+    };
     config.alpn_protocols = alpn.map(|name| name.as_bytes().to_vec()).into_iter().collect();
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|error| Error::unexpected(format!("{domain}: {error}")))?;
@@ -81,6 +87,17 @@ pub fn server_end_point(stream: &TlsStream) -> Result<ChannelBinding> {
     let certificate = chain.first().ok_or_else(|| Error::unexpected("TLS: no certificate"))?;
     let data = digest::digest(&digest::SHA256, certificate).as_ref().to_vec();
     Ok(ChannelBinding { name: "tls-server-end-point", data })
+}
+
+/// Whether the server's certificate names `domain` as a `dNSName` (RFC 9525 §6).
+pub fn certificate_names(stream: &TlsStream, domain: &str) -> bool {
+    let chain = stream.conn.peer_certificates().unwrap_or_default();
+    let Some((certificate, length)) = chain.first().zip(u8::try_from(domain.len()).ok()) else {
+        return false;
+    };
+    // `[2] IA5String` of the name: nothing else in a certificate of ours looks like that.
+    let name = [&[0x82, length], domain.as_bytes()].concat();
+    certificate.windows(name.len()).any(|window| window == name)
 }
 
 /// Reads once; a closed TLS session reads as the end, whether or not it said goodbye.
