@@ -54,9 +54,22 @@ pub const ROSTER_VERSIONING: Xep = Xep {
     features: &[],
 };
 
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Contacts in one roster, at most [`limits::ROSTER_ITEMS_CEILING`].
+    pub roster_items_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { roster_items_max: limits::ROSTER_ITEMS_MAX }
+    }
+}
+
 /// Registers the roster: its IQs, its state in memory, its stream features.
 pub fn register(registry: &mut Registry, deps: &Deps) {
-    let rosters = Rosters::new(&deps.stores);
+    let rosters = Rosters::new(deps);
     registry.iq_get(At::Account, ns::ROSTER, "query", roster::get);
     let changed = rosters.clone();
     registry.iq_set(At::Account, ns::ROSTER, "query", move |ctx, iq| {
@@ -91,7 +104,7 @@ impl Im {
     /// Over the same store as [`register`]. `hides` is the block list's: a broadcast does not pass
     /// the sender's phases contact by contact.
     pub fn new(deps: &Deps, hides: Hides) -> Im {
-        Im { rosters: Rosters::new(&deps.stores), hides }
+        Im { rosters: Rosters::new(deps), hides }
     }
 
     /// Ends every subscription from and to an account that is about to be deleted, so that whoever

@@ -1,9 +1,15 @@
 //! Bounds on what one account may make the server keep, each with its reason.
 
-/// Contacts in a roster. The roster is kept in memory while its account has a session and is sent
-/// as one stanza; people who collect contacts for twenty years stay below a thousand. A new
-/// contact beyond it is refused with `policy-violation`.
+/// Contacts in a roster, unless the operator says otherwise ([`Config`](crate::Config)). The
+/// roster is kept in memory while its account has a session and is sent as one stanza; people who
+/// collect contacts for twenty years stay below a thousand. A new contact beyond it is refused
+/// with `policy-violation`.
 pub const ROSTER_ITEMS_MAX: usize = 2_000;
+
+/// What the operator may allow at most: such a roster is a stanza of 2 MB, a quarter of what may
+/// wait for one reader. It is also what is read from the store, so that a roster from before the
+/// bound was lowered is still whole.
+pub const ROSTER_ITEMS_CEILING: usize = 20_000;
 
 /// Bytes of a handle. Beyond it: `not-acceptable` (RFC 6121 §2.3.3).
 pub const NAME_BYTES_MAX: usize = 1_023;

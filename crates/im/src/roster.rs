@@ -9,9 +9,7 @@ use jackdaw_stanza::{StanzaError, ns};
 use jackdaw_xml::Element;
 
 use crate::change::{Decision, Request, Unchanged, roster_of};
-use crate::limits::{
-    GROUP_BYTES_MAX, GROUPS_MAX, INTERIM_PUSHES_MAX, NAME_BYTES_MAX, ROSTER_ITEMS_MAX,
-};
+use crate::limits::{GROUP_BYTES_MAX, GROUPS_MAX, INTERIM_PUSHES_MAX, NAME_BYTES_MAX};
 use crate::rosters::Rosters;
 use crate::{push, subscribe};
 
@@ -83,7 +81,7 @@ async fn update(
     let changing = rosters.change(ctx.services(), owner, contact, |roster| {
         let before = roster.items.get(contact).cloned().unwrap_or_default();
         if !before.is_listed {
-            check_room(roster)?;
+            check_room(roster, rosters.items_max)?;
         }
         let item = RosterItem { name: edit.name, groups: edit.groups, is_listed: true, ..before };
         Ok(Decision { item: Some(item), request: Request::Untouched, is_pushed: true, outcome: () })
@@ -117,10 +115,10 @@ async fn remove(
     Ok(())
 }
 
-/// Whether the roster takes one more contact.
-pub(crate) fn check_room(roster: &Roster) -> Result<(), StanzaError> {
+/// Whether a roster that may have `items_max` contacts takes one more.
+pub(crate) fn check_room(roster: &Roster, items_max: usize) -> Result<(), StanzaError> {
     let listed = roster.items.values().filter(|item| item.is_listed).count();
-    if listed < ROSTER_ITEMS_MAX {
+    if listed < items_max {
         Ok(())
     } else {
         Err(StanzaError::policy_violation().text("the roster is full"))

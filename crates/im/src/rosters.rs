@@ -1,12 +1,13 @@
 //! Rosters and kept subscription requests in the store.
 
 use bytes::Bytes;
-use jackdaw_ext::{Roster, RosterItem};
+use jackdaw_ext::{Deps, Roster, RosterItem};
 use jackdaw_jid::BareJid;
 use jackdaw_store::{Batch, Map, StoreError, Stores, Table, Value};
 
+use crate::Config;
 use crate::change::Request;
-use crate::limits::{REQUESTS_MAX, ROSTER_ITEMS_MAX};
+use crate::limits::{REQUESTS_MAX, ROSTER_ITEMS_CEILING};
 use crate::rows::{HEAD_KEY, Row};
 
 /// A row per contact, and the head.
@@ -16,7 +17,7 @@ const ROSTER: Table = Table::new("roster");
 const REQUESTS: Table = Table::new("subscription_requests");
 
 /// The most rows that an account can have: contacts, strangers that wait, the head.
-const ROWS_MAX: usize = ROSTER_ITEMS_MAX + REQUESTS_MAX + 1;
+const ROWS_MAX: usize = ROSTER_ITEMS_CEILING + REQUESTS_MAX + 1;
 
 /// The stored rosters. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct Rosters {
     stores: Stores,
     roster: Map<Row>,
     requests: Map<Bytes>,
+    /// Contacts that a roster may have.
+    pub(crate) items_max: usize,
 }
 
 /// One contact's rows as they are to be, and the roster they belong to.
@@ -35,11 +38,13 @@ pub(crate) struct Write<'a> {
 }
 
 impl Rosters {
-    pub(crate) fn new(stores: &Stores) -> Rosters {
+    pub(crate) fn new(deps: &Deps) -> Rosters {
+        let stores = &deps.stores;
         Rosters {
             stores: stores.clone(),
             roster: stores.map(ROSTER),
             requests: stores.map(REQUESTS),
+            items_max: deps.config::<Config>().roster_items_max,
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) async fn outbound(rosters: &Rosters, ctx: &Ctx, mut stanza: Stanza) {
         let before = roster.items.get(&contact).cloned().unwrap_or_default();
         let outcome = subscription::outbound(handshake, &before);
         if outcome.item.is_listed && !before.is_listed {
-            check_room(roster)?;
+            check_room(roster, rosters.items_max)?;
         }
         let is_answered = before.is_pending_in && !outcome.item.is_pending_in;
         Ok(Decision {

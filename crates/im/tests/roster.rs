@@ -8,6 +8,7 @@ use expect_test::expect;
 use jackdaw_ext::{At, Iq};
 use jackdaw_session::Session;
 use jackdaw_stanza::Condition;
+use jackdaw_store::{Engine, MemoryEngine};
 use support::{START, World};
 
 const ACCOUNTS: &[&str] = &["romeo@example.net", "juliet@example.com"];
@@ -89,6 +90,23 @@ fn a_roster_has_a_bound_that_is_said() {
     assert!(set(&mut world, &romeo, "<item jid='more@b.c'/>").contains("policy-violation"));
     world.send(&romeo, "<presence to='more@b.c' type='subscribe'/>");
     assert!(world.transcript().contains("policy-violation"));
+    assert!(!set(&mut world, &romeo, "<item jid='a0@b.c' name='a'/>").contains("error"));
+}
+
+#[test]
+fn a_roster_from_before_its_bound_was_lowered_is_whole_and_takes_no_more() {
+    let engine: Arc<dyn Engine> = Arc::new(MemoryEngine::new());
+    let mut world = World::over(Arc::clone(&engine), ACCOUNTS);
+    let romeo = world.online("romeo@example.net/orchard");
+    for number in 0..3 {
+        set(&mut world, &romeo, &format!("<item jid='a{number}@b.c'/>"));
+    }
+    let config = jackdaw_im::Config { roster_items_max: 1 };
+    let mut world = World::configured(engine, ACCOUNTS, config);
+    let romeo = world.online("romeo@example.net/orchard");
+    let roster = get(&mut world, &romeo, "");
+    assert!((0..3).all(|number| roster.contains(&format!("a{number}@b.c"))), "{roster}");
+    assert!(set(&mut world, &romeo, "<item jid='more@b.c'/>").contains("policy-violation"));
     assert!(!set(&mut world, &romeo, "<item jid='a0@b.c' name='a'/>").contains("error"));
 }
 

@@ -62,6 +62,15 @@ impl World {
 
     /// The same over a store that has rows already: what a restart is.
     pub fn over(engine: Arc<dyn Engine>, accounts: &[&str]) -> World {
+        World::configured(engine, accounts, jackdaw_im::Config::default())
+    }
+
+    /// The same with settings.
+    pub fn configured(
+        engine: Arc<dyn Engine>,
+        accounts: &[&str],
+        config: jackdaw_im::Config,
+    ) -> World {
         let stores = Stores::new(engine, Durability::Durable);
         for account in accounts {
             let mut batch = Batch::new();
@@ -69,7 +78,9 @@ impl World {
             ready(stores.commit(batch)).expect("stored");
         }
         let hosts = Hosts::new(vec![bare("example.com"), bare("example.net")]);
-        let deps = Deps { stores: stores.clone(), hosts: hosts.clone(), configs: Slots::default() };
+        let mut configs = Slots::default();
+        configs.set(config);
+        let deps = Deps { stores: stores.clone(), hosts: hosts.clone(), configs };
         let mut registry = Registry::default();
         jackdaw_im::register(&mut registry, &deps);
         let environment = Arc::new(Environment { now: AtomicU64::new(START) });

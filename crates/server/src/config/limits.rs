@@ -35,6 +35,9 @@ section! {
         /// Resources an account may have connected at once; one more is refused with
         /// `<resource-constraint/>`. Counts sessions that wait to be resumed.
         resources_per_account_max: u32 = 32 => RESTART.count("sessions", 1, 10_000);
+        /// Contacts in one roster; one more is refused with `<policy-violation/>`. A roster is sent
+        /// as one stanza and kept in memory while its owner is connected.
+        roster_items_max: u32 = 2_000 => RESTART.count("contacts", 1, 20_000);
         /// Addresses in one block list (XEP-0191).
         blocklist_items_max: u32 = 2_000 => RESTART.count("addresses", 1, 1_000_000);
         /// Messages kept for one account that is offline; one more is bounced to its sender, who

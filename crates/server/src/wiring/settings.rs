@@ -263,6 +263,7 @@ pub(super) fn extensions(config: &Config) -> Slots {
     });
     let admins = config.server.admins.iter().map(|admin| admin.jid().clone()).collect();
     slots.set(commands::Config { admins });
+    slots.set(jackdaw_im::Config { roster_items_max: limits.roster_items_max as usize });
     slots.set(blocking::Config { items_max: limits.blocklist_items_max as usize });
     slots.set(private_storage::Config {
         bytes_max: limits.private_bytes_max as usize,
