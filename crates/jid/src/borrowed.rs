@@ -13,6 +13,14 @@ pub struct JidRef<'a> {
     pub(crate) bare: u16,
 }
 
+/// Where the parts of a JID end in its text: what finding them again would cost is more than what
+/// it costs to keep this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JidParts {
+    local: u16,
+    bare: u16,
+}
+
 /// Where the parts of an unprepared text are (RFC 7622 §3.2): the resource begins at the first
 /// `/`, the domain after the first `@` before that.
 pub(crate) fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
@@ -40,6 +48,21 @@ impl<'a> JidRef<'a> {
         let at = usize::from(local.is_some());
         let bare = u16::try_from(local_bytes + at + domain.len()).ok()?;
         Some(JidRef { text, local: local_bytes as u16, bare })
+    }
+
+    /// Where its parts are, to be kept beside text that lives on.
+    pub fn parts(self) -> JidParts {
+        JidParts { local: self.local, bare: self.bare }
+    }
+
+    /// The JID of this text, if the parts were found in an equal one.
+    pub fn from_parts(text: &'a str, parts: JidParts) -> Option<JidRef<'a>> {
+        let JidParts { local, bare } = parts;
+        // Cheap, and other text than that makes no panic later.
+        let fits = local <= bare
+            && text.is_char_boundary(usize::from(local))
+            && text.is_char_boundary(usize::from(bare));
+        fits.then_some(JidRef { text, local, bare })
     }
 
     /// The localpart.

@@ -11,6 +11,6 @@ mod borrowed;
 mod owned;
 mod prepare;
 
-pub use borrowed::JidRef;
+pub use borrowed::{JidParts, JidRef};
 pub use owned::{BareJid, FullJid, Jid};
 pub use prepare::{JidError, PART_BYTES_MAX, prepare_domain, prepare_local, prepare_resource};

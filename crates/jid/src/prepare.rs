@@ -34,23 +34,35 @@ pub enum JidError {
 }
 
 pub(crate) fn is_normal_local(text: &str) -> bool {
-    fits(text) && text.bytes().all(is_local_byte)
+    fits(text) && text.bytes().all(|byte| IS_LOCAL[usize::from(byte)])
 }
 
-fn is_local_byte(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && !byte.is_ascii_uppercase() && !LOCAL_EXCLUDED.contains(&byte)
-}
+/// The ASCII characters of a localpart in normal form. A table: every stanza's addresses are read.
+const IS_LOCAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = !byte.is_ascii_uppercase();
+        byte += 1;
+    }
+    let mut excluded = LOCAL_EXCLUDED;
+    while let [first, rest @ ..] = excluded {
+        table[*first as usize] = false;
+        excluded = rest;
+    }
+    table
+};
 
 /// Lower-case ASCII labels. Anything with `xn--` takes the slow way: its normal form is the
 /// Unicode label.
 pub(crate) fn is_normal_domain(text: &str) -> bool {
+    let labels = || text.as_bytes().split(|byte| *byte == b'.');
     fits(text)
-        && text.split('.').all(is_normal_label)
-        && !text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()))
+        && labels().all(is_normal_label)
+        && !labels().next_back().is_some_and(|last| last.iter().all(u8::is_ascii_digit))
 }
 
-fn is_normal_label(label: &str) -> bool {
-    let bytes = label.as_bytes();
+fn is_normal_label(bytes: &[u8]) -> bool {
     !bytes.is_empty()
         && bytes.len() <= 63
         && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')

@@ -232,7 +232,7 @@ fn is_from_self(session: &Session, stanza: &Stanza) -> bool {
     match stanza.from_address() {
         Address::Absent => true,
         Address::Malformed => false,
-        Address::Span(_) | Address::Jid(_) => stanza.from().is_some_and(|from| {
+        Address::Span(..) | Address::Jid(_) => stanza.from().is_some_and(|from| {
             from.as_str() == session.jid().as_str() || from.as_str() == session.jid().bare_str()
         }),
     }

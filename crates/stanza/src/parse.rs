@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use jackdaw_jid::{Jid, JidRef};
 use jackdaw_xml::{
-    Attribute, Limits, Scope, StanzaTokenizer, Start, Token, Tokenizer, XmlError, canonicalise,
+    Attribute, Limits, Scope, SharedStr, StanzaTokenizer, Start, Token, Tokenizer, XmlError,
+    canonicalise,
 };
 use smallvec::SmallVec;
 
@@ -129,14 +130,16 @@ impl Draft {
     }
 
     fn finish(self, bytes: Bytes) -> Result<Stanza, ParseError> {
-        let kind = kind_of(self.name.text(&bytes), self.kind.text(&bytes));
+        // The tokenizer found it to be text already; this is what remembers it.
+        let text = SharedStr::check(bytes)?;
+        let kind = kind_of(self.name.of(&text), self.kind.of(&text));
         let (kind, is_valid) = match kind {
             Some(kind) => kind,
             None => return Err(ParseError::NotAStanza),
         };
         let stanza = Stanza {
-            to: address(&bytes, self.to),
-            from: address(&bytes, self.from),
+            to: address(&text, self.to),
+            from: address(&text, self.from),
             kind,
             id: self.id,
             has_id: self.has_id,
@@ -145,7 +148,7 @@ impl Draft {
             tail: self.tail,
             children: self.children,
             added: Bytes::new(),
-            bytes,
+            text,
         };
         if is_valid { Ok(stanza) } else { Err(ParseError::BadType(Box::new(stanza))) }
     }
@@ -170,12 +173,14 @@ fn span_of(bytes: &[u8], part: &str) -> Span {
     }
 }
 
-fn address(bytes: &[u8], span: Option<Span>) -> Address {
+fn address(text: &str, span: Option<Span>) -> Address {
     let Some(span) = span else { return Address::Absent };
-    let raw = span.text(bytes);
+    let raw = span.of(text);
     // `&` begins a reference: the text is not what it says until it is unescaped.
-    if !raw.contains('&') && JidRef::parse_normalised(raw).is_some() {
-        return Address::Span(span);
+    if !raw.contains('&')
+        && let Some(jid) = JidRef::parse_normalised(raw)
+    {
+        return Address::Span(span, jid.parts());
     }
     Jid::parse(&jackdaw_xml::unescape(raw)).map_or(Address::Malformed, Address::Jid)
 }

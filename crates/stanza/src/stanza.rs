@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use jackdaw_jid::{Jid, JidRef};
-use jackdaw_xml::{Element, Limits, Scope, XmlError};
+use jackdaw_jid::{Jid, JidParts, JidRef};
+use jackdaw_xml::{Element, Limits, Scope, SharedStr, XmlError};
 use smallvec::SmallVec;
 
 use crate::ns;
@@ -98,8 +98,8 @@ pub enum Address {
     Absent,
     /// Not a JID (RFC 7622); the stanza is answered with `jid-malformed`.
     Malformed,
-    /// Normalised text inside the stanza's own bytes.
-    Span(Span),
+    /// Normalised text inside the stanza's own bytes, and where its parts are.
+    Span(Span, JidParts),
     /// Stamped by the server, or normalised from what came.
     Jid(Jid),
 }
@@ -118,13 +118,10 @@ impl Span {
         self.start == self.end
     }
 
-    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-
-    /// The text of the span. The tokenizer checked the UTF-8 and cuts only at ASCII characters.
-    pub(crate) fn text(self, bytes: &[u8]) -> &str {
-        std::str::from_utf8(self.of(bytes)).unwrap_or_default()
+    /// What stands there. The tokenizer cuts only at ASCII characters.
+    #[inline]
+    pub(crate) fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
 
@@ -138,6 +135,16 @@ pub(crate) struct Child {
     pub is_removed: bool,
 }
 
+impl Child {
+    fn payload<'a>(&self, text: &'a str) -> Payload<'a> {
+        Payload {
+            ns: if self.ns.is_empty() { ns::CLIENT } else { self.ns.of(text) },
+            name: self.name.of(text),
+            xml: self.whole.of(text).as_bytes(),
+        }
+    }
+}
+
 /// One message, presence or iq.
 ///
 /// Cheap to clone (a reference count and some words). The bytes are canonical: every parser reads
@@ -145,7 +152,7 @@ pub(crate) struct Child {
 /// applied by [`Stanza::write_to`].
 #[derive(Clone, Debug)]
 pub struct Stanza {
-    pub(crate) bytes: Bytes,
+    pub(crate) text: SharedStr,
     pub(crate) kind: Type,
     pub(crate) to: Address,
     pub(crate) from: Address,
@@ -225,7 +232,7 @@ impl Stanza {
     fn resolve<'a>(&'a self, address: &'a Address) -> Option<JidRef<'a>> {
         match address {
             Address::Absent | Address::Malformed => None,
-            Address::Span(span) => JidRef::parse_normalised(span.text(&self.bytes)),
+            Address::Span(span, parts) => JidRef::from_parts(span.of(&self.text), *parts),
             Address::Jid(jid) => Some(jid.as_jid_ref()),
         }
     }
@@ -259,22 +266,18 @@ impl Stanza {
 
     /// The `id` attribute, unescaped.
     pub fn id(&self) -> Option<Cow<'_, str>> {
-        self.has_id.then(|| unescape(self.id.text(&self.bytes)))
+        self.has_id.then(|| unescape(self.id.of(&self.text)))
     }
 
     /// The `xml:lang` attribute.
     pub fn lang(&self) -> Option<Cow<'_, str>> {
-        (!self.lang.is_empty()).then(|| unescape(self.lang.text(&self.bytes)))
+        (!self.lang.is_empty()).then(|| unescape(self.lang.of(&self.text)))
     }
 
     /// The child elements that were not removed, in order.
     pub fn payloads(&self) -> impl Iterator<Item = Payload<'_>> {
-        let bytes = &self.bytes;
-        self.children.iter().filter(|child| !child.is_removed).map(move |child| Payload {
-            ns: if child.ns.is_empty() { ns::CLIENT } else { child.ns.text(bytes) },
-            name: child.name.text(bytes),
-            xml: child.whole.of(bytes),
-        })
+        let text = self.text.as_str();
+        self.children.iter().filter(|child| !child.is_removed).map(|child| child.payload(text))
     }
 
     /// The first child element of this name.
@@ -289,13 +292,10 @@ impl Stanza {
 
     /// Takes away every child for which `unwanted` says so; says how many there were.
     pub fn remove_payloads(&mut self, mut unwanted: impl FnMut(Payload<'_>) -> bool) -> usize {
-        let bytes = self.bytes.clone();
+        let text = self.text.as_str();
         let mut removed = 0;
         for child in self.children.iter_mut().filter(|child| !child.is_removed) {
-            let ns = if child.ns.is_empty() { ns::CLIENT } else { child.ns.text(&bytes) };
-            let payload =
-                Payload { ns, name: child.name.text(&bytes), xml: child.whole.of(&bytes) };
-            if unwanted(payload) {
+            if unwanted(child.payload(text)) {
                 child.is_removed = true;
                 removed += 1;
             }
@@ -313,12 +313,12 @@ impl Stanza {
     /// Moves the bytes into a buffer of their own. As received they are a slice of a large chunk,
     /// and whoever keeps the stanza for long keeps all of the chunk.
     pub fn unshare(&mut self) {
-        self.bytes = Bytes::copy_from_slice(&self.bytes);
+        self.text = self.text.unshared();
     }
 
     /// About how many bytes [`write_to`](Stanza::write_to) will write; for bounds, not for buffers.
     pub fn size(&self) -> usize {
-        self.bytes.len() + self.added.len()
+        self.text.len() + self.added.len()
     }
 
     /// Writes the stanza as it leaves on a stream whose default namespace is `jabber:client`.
@@ -329,7 +329,7 @@ impl Stanza {
         self.write_address(out, b" to='", &self.to);
         for attribute in &self.kept {
             out.push(b' ');
-            out.extend_from_slice(attribute.of(&self.bytes));
+            out.extend_from_slice(attribute.of(&self.text).as_bytes());
         }
         self.write_payload(out);
     }
@@ -345,7 +345,7 @@ impl Stanza {
         match address {
             Address::Absent | Address::Malformed => return,
             // A normalised JID may hold `'` or `&` in its resource: it is escaped, always.
-            Address::Span(_) | Address::Jid(_) => out.extend_from_slice(name),
+            Address::Span(..) | Address::Jid(_) => out.extend_from_slice(name),
         }
         if let Some(jid) = self.resolve(address) {
             jackdaw_xml::escape_attribute(out, jid.as_str());
@@ -355,14 +355,14 @@ impl Stanza {
 
     fn write_payload(&self, out: &mut Vec<u8>) {
         let untouched = self.added.is_empty() && self.children.iter().all(|c| !c.is_removed);
-        let payload = self.bytes.get(self.tail as usize..).unwrap_or_default();
+        let payload = self.text.get(self.tail as usize..).unwrap_or_default();
         if untouched {
-            out.extend_from_slice(payload);
+            out.extend_from_slice(payload.as_bytes());
             return;
         }
         out.push(b'>');
         for child in self.children.iter().filter(|child| !child.is_removed) {
-            out.extend_from_slice(child.whole.of(&self.bytes));
+            out.extend_from_slice(child.whole.of(&self.text).as_bytes());
         }
         out.extend_from_slice(&self.added);
         out.extend_from_slice(b"</");

@@ -45,6 +45,7 @@ mod names;
 mod namespaces;
 mod reference;
 mod scope;
+mod shared;
 mod stack;
 mod token;
 mod tokenizer;
@@ -65,6 +66,7 @@ pub use header::{StreamHeader, parse_stream_header};
 pub use limits::Limits;
 pub use reference::unescape;
 pub use scope::Scope;
+pub use shared::SharedStr;
 pub use token::{Attribute, End, StanzaTokenizer, Start, Text, Token};
 pub use tokenizer::Tokenizer;
 
