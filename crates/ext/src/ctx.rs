@@ -102,6 +102,9 @@ pub struct PhaseCtx<'a> {
     pub services: &'a Arc<Services>,
     /// The session that sent the stanza, if it is one of this node's.
     pub session: Option<&'a Arc<Session>>,
+    /// The session that the stanza is addressed to, if it reaches the account it is of: in
+    /// `Inbound`, by full JID.
+    pub recipient: Option<&'a Arc<Session>>,
     /// Whose phase it is: the sender's account in `Outbound`, the recipient's in `Inbound`.
     pub account: &'a Arc<Account>,
     /// What the hooks caused so far.

@@ -9,6 +9,7 @@ use jackdaw_session::{Account, Address as StreamAddress, Session};
 use jackdaw_stanza::{Address, PresenceType, Stanza, StanzaError, Type};
 
 use crate::ledger::Receipt;
+use crate::outbound::Parties;
 use crate::{Count, Router};
 
 /// What became of an accepted stanza.
@@ -74,8 +75,7 @@ impl Router {
         let mut effects = Effects::new();
         let outcome = self.run_hooks(
             Direction::Outbound,
-            Some(session),
-            session.account(),
+            Parties::leaving(session),
             &mut stanza,
             &mut effects,
         );
@@ -97,8 +97,7 @@ impl Router {
         let mut effects = Effects::new();
         let outcome = self.run_hooks(
             Direction::Outbound,
-            Some(session),
-            session.account(),
+            Parties::leaving(session),
             &mut stanza,
             &mut effects,
         );

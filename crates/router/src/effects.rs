@@ -98,6 +98,7 @@ impl Router {
             let mut ctx = PhaseCtx {
                 services: &self.services,
                 session: Some(session),
+                recipient: None,
                 account: session.account(),
                 effects,
             };

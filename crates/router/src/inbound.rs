@@ -9,6 +9,7 @@ use jackdaw_stanza::{IqType, Kind, PresenceType, Stanza, StanzaError, Type};
 
 use crate::accept::Taken;
 use crate::ledger::Receipt;
+use crate::outbound::Parties;
 use crate::{Count, Routed, Router};
 
 impl Router {
@@ -35,8 +36,8 @@ impl Router {
         receipt: Option<Receipt>,
         effects: &mut Effects,
     ) -> Taken {
-        let account = found.account();
-        let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
+        let parties = Parties { sender, recipient: found.session(), account: found.account() };
+        let passed = self.run_hooks(Direction::Inbound, parties, &mut stanza, effects);
         if !passed.is_continue() {
             return Taken::Done;
         }
@@ -125,7 +126,8 @@ impl Router {
         effects: &mut Effects,
     ) {
         let account = found.account();
-        let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
+        let parties = Parties { sender, recipient: found.session(), account };
+        let passed = self.run_hooks(Direction::Inbound, parties, &mut stanza, effects);
         if !passed.is_continue() {
             return;
         }
@@ -147,7 +149,8 @@ impl Router {
         mut stanza: Stanza,
         effects: &mut Effects,
     ) {
-        let passed = self.run_hooks(Direction::Inbound, sender, account, &mut stanza, effects);
+        let parties = Parties::reaching(sender, account);
+        let passed = self.run_hooks(Direction::Inbound, parties, &mut stanza, effects);
         if passed.is_continue() {
             let ctx = self.ctx_of(sender, account);
             self.handle_iq(At::Bare, ctx, stanza, effects).await;
@@ -177,7 +180,8 @@ impl Router {
         if matches!(stanza.iq_type(), Some(IqType::Get | IqType::Set)) && !is_full {
             return self.iq_at_account(sender, &nobody, stanza, effects).await;
         }
-        let passed = self.run_hooks(Direction::Inbound, sender, &nobody, &mut stanza, effects);
+        let parties = Parties::reaching(sender, &nobody);
+        let passed = self.run_hooks(Direction::Inbound, parties, &mut stanza, effects);
         if passed.is_continue() {
             self.refuse(&stanza, &StanzaError::service_unavailable(), effects);
         }

@@ -17,6 +17,32 @@ pub(crate) enum Passed {
     Ended,
 }
 
+/// Between whom a stanza passes.
+#[derive(Clone, Copy)]
+pub(crate) struct Parties<'a> {
+    /// The session that sent it, if it is one of this node's.
+    pub(crate) sender: Option<&'a Arc<Session>>,
+    /// The session it is addressed to, at the account it is of.
+    pub(crate) recipient: Option<&'a Arc<Session>>,
+    /// Whose extensions look at it.
+    pub(crate) account: &'a Arc<Account>,
+}
+
+impl<'a> Parties<'a> {
+    /// A stanza that leaves the sender's account.
+    pub(crate) fn leaving(sender: &'a Arc<Session>) -> Parties<'a> {
+        Parties { sender: Some(sender), recipient: None, account: sender.account() }
+    }
+
+    /// A stanza that reaches an account as such.
+    pub(crate) fn reaching(
+        sender: Option<&'a Arc<Session>>,
+        account: &'a Arc<Account>,
+    ) -> Parties<'a> {
+        Parties { sender, recipient: None, account }
+    }
+}
+
 impl Passed {
     pub(crate) fn is_continue(self) -> bool {
         self == Passed::Continue
@@ -29,13 +55,14 @@ impl Router {
     pub(crate) fn run_hooks(
         &self,
         direction: Direction,
-        session: Option<&Arc<Session>>,
-        account: &Arc<Account>,
+        parties: Parties<'_>,
         stanza: &mut Stanza,
         effects: &mut Effects,
     ) -> Passed {
+        let Parties { sender, recipient, account } = parties;
+        let services = &self.services;
+        let mut ctx = PhaseCtx { services, session: sender, recipient, account, effects };
         for hook in self.registry.hooks(direction) {
-            let mut ctx = PhaseCtx { services: &self.services, session, account, effects };
             match hook(&mut ctx, stanza) {
                 Flow::Continue => {}
                 Flow::Stop(reason) => {
@@ -44,7 +71,7 @@ impl Router {
                     return Passed::Ended;
                 }
                 Flow::Refuse(error) => {
-                    self.refuse(stanza, &error, effects);
+                    self.refuse(stanza, &error, ctx.effects);
                     return Passed::Ended;
                 }
             }

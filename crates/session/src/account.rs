@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jackdaw_jid::BareJid;
 use parking_lot::RwLock;
@@ -13,17 +14,24 @@ use crate::Slots;
 pub struct Account {
     jid: BareJid,
     slots: RwLock<Slots>,
+    /// Kept by the table, under the lock of its entry.
+    pub(crate) sessions: AtomicU32,
 }
 
 impl Account {
     /// An account with the state that was loaded for it.
     pub fn new(jid: BareJid, slots: Slots) -> Account {
-        Account { jid, slots: RwLock::new(slots) }
+        Account { jid, slots: RwLock::new(slots), sessions: AtomicU32::new(0) }
     }
 
     /// The account's bare JID.
     pub fn jid(&self) -> &BareJid {
         &self.jid
+    }
+
+    /// How many sessions it has. Most have one, and then nothing needs to be copied to others.
+    pub fn session_count(&self) -> u32 {
+        self.sessions.load(Ordering::Relaxed)
     }
 
     /// The state of this type.

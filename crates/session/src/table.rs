@@ -57,6 +57,14 @@ pub enum Found {
 }
 
 impl Found {
+    /// The session, if the JID is that of one.
+    pub fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            Found::Session(session) => Some(session),
+            Found::Account(_) => None,
+        }
+    }
+
     /// The account, of the session or by itself.
     pub fn account(&self) -> &Arc<Account> {
         match self {
@@ -122,6 +130,7 @@ impl Sessions {
             Some(at) => Some(std::mem::replace(&mut entry.sessions[at], Arc::clone(&session))),
             None => {
                 entry.sessions.push(Arc::clone(&session));
+                entry.account.sessions.fetch_add(1, Ordering::Relaxed);
                 self.count.fetch_add(1, Ordering::Relaxed);
                 None
             }
@@ -143,6 +152,7 @@ impl Sessions {
             entry.remove();
         }
         if removed {
+            session.account().sessions.fetch_sub(1, Ordering::Relaxed);
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
         removed
@@ -306,7 +316,10 @@ mod tests {
         let one = bind(&table, "a@b/1", ConflictPolicy::CloseOld).expect("free");
         let two = bind(&table, "a@b/2", ConflictPolicy::CloseOld).expect("free");
         assert!(Arc::ptr_eq(one.session.account(), two.session.account()));
+        assert_eq!(one.session.account().session_count(), 2);
         assert!(table.unbind(&one.session));
+        assert!(!table.unbind(&one.session));
+        assert_eq!(two.session.account().session_count(), 1);
         assert!(table.account("a@b").is_some());
         assert!(table.unbind(&two.session));
         assert!(table.account("a@b").is_none());

@@ -68,7 +68,8 @@ fn copy_sent(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
     // To the own account: the copies are made where it is received, once.
     let own = ctx.account.jid().as_str();
     let is_to_self = stanza.to().is_none_or(|to| to.bare_str() == own);
-    if !is_to_self && is_eligible(stanza, stanza.to()) {
+    let has_others = ctx.account.session_count() > 1;
+    if has_others && !is_to_self && is_eligible(stanza, stanza.to()) {
         let sessions = ctx.services.sessions.of(own);
         copy(ctx, "sent", stanza, sessions, |other| other.id() != sender.id());
     }
@@ -83,6 +84,10 @@ fn copy_received(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
     if stanza.remove_payloads(|payload| is_copy(&payload)) > 0 && stanza.payloads().next().is_none()
     {
         return Flow::Stop("a forged carbon copy");
+    }
+    if ctx.recipient.is_some() && ctx.account.session_count() == 1 {
+        // The only session is the one that gets it.
+        return Flow::Continue;
     }
     if is_room_private(stanza) || !is_eligible(stanza, stanza.from()) {
         return Flow::Continue;

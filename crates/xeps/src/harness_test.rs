@@ -347,9 +347,12 @@ impl Harness {
     ) -> Outcome {
         let mut effects = Effects::new();
         let mut flow = Flow::Continue;
+        let addressed = stanza.to().filter(|to| direction == Direction::Inbound && to.is_full());
+        let recipient = addressed.and_then(|to| self.services.sessions.find(to));
         for hook in self.registry.hooks(direction) {
             let services = &self.services;
-            let mut ctx = PhaseCtx { services, session, account, effects: &mut effects };
+            let recipient = recipient.as_ref();
+            let mut ctx = PhaseCtx { services, session, recipient, account, effects: &mut effects };
             flow = hook(&mut ctx, &mut stanza);
             if !matches!(flow, Flow::Continue) {
                 break;
@@ -365,9 +368,9 @@ impl Harness {
         let mut effects = Effects::new();
         for hook in self.registry.session_hooks(moment) {
             let (services, account) = (&self.services, session.account());
-            let mut ctx =
-                PhaseCtx { services, session: Some(session), account, effects: &mut effects };
-            hook(&mut ctx, session, presence.as_ref());
+            let (teller, session, effects) = (session, Some(session), &mut effects);
+            let mut ctx = PhaseCtx { services, session, recipient: None, account, effects };
+            hook(&mut ctx, teller, presence.as_ref());
         }
         self.drain(effects);
     }
