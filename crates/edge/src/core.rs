@@ -174,6 +174,15 @@ impl<M: Send> Core<M> {
         self.timers.arm(slot, tick);
     }
 
+    /// Takes mail for connections of this worker, all of it unless the queue gets full.
+    pub(crate) fn send_local(&mut self, mail: &mut VecDeque<(ConnectionId, M)>) {
+        if self.local.is_empty() && mail.len() <= self.limits.local_mail_max {
+            return std::mem::swap(&mut self.local, mail);
+        }
+        let places = self.limits.local_mail_max.saturating_sub(self.local.len());
+        self.local.extend(mail.drain(..places.min(mail.len())));
+    }
+
     pub(crate) fn send(&mut self, to: ConnectionId, mail: M) -> Result<(), M> {
         if to.worker != self.worker {
             return self.mailbox.send(to, mail);

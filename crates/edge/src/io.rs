@@ -1,5 +1,6 @@
 //! What a protocol's handlers may do.
 
+use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
@@ -39,6 +40,12 @@ impl<'a, M: Send> WorkerIo<'a, M> {
     /// mail comes back if the queue is full.
     pub fn send(&mut self, to: ConnectionId, mail: M) -> Result<(), M> {
         self.core.send(to, mail)
+    }
+
+    /// Sends mail to connections of this worker, all of it at once. What is left in the queue has
+    /// no place.
+    pub fn send_local(&mut self, mail: &mut VecDeque<(ConnectionId, M)>) {
+        self.core.send_local(mail);
     }
 
     /// Sends mail to a worker, also to this one. The mail comes back if its queue is full.

@@ -31,12 +31,14 @@ impl Router {
             let message = Offline { position, stanza, receipt };
             return self.deliver_at(account.jid(), targets, message, effects);
         }
+        let Some((last, others)) = targets.split_last() else { return Taken::Done };
         let mut is_handed = false;
-        for session in &targets {
+        for session in others {
             is_handed |= self.hand_to(session, stanza.clone(), None);
         }
-        if !is_handed {
-            self.refuse_full(&stanza, effects);
+        let refused = self.hand_over(last, Delivery::untracked(stanza)).err();
+        if let Some(refused) = refused.filter(|_| !is_handed) {
+            self.refuse_full(&refused.stanza, effects);
         }
         Taken::Done
     }
@@ -124,16 +126,19 @@ impl Router {
         stanza: Stanza,
         settle: Option<Settle>,
     ) -> bool {
-        let what = match stanza.kind() {
+        self.hand_over(session, Delivery { stanza, settle }).is_ok()
+    }
+
+    /// Hands a delivery to a session's stream; gives it back where the queue to it is full.
+    fn hand_over(&self, session: &Session, delivery: Delivery) -> Result<(), Box<Delivery>> {
+        let what = match delivery.stanza.kind() {
             Kind::Message => Count::MessagesDelivered,
             Kind::Presence => Count::PresencesDelivered,
             Kind::Iq => Count::IqsDelivered,
         };
-        let handed = self.outbox().deliver(session.address(), Delivery { stanza, settle }).is_ok();
-        if handed {
-            self.stats.add(what);
-        }
-        handed
+        self.outbox().deliver(session.address(), delivery)?;
+        self.stats.add(what);
+        Ok(())
     }
 
     /// The stanza that `receipt` names is durably accepted.

@@ -112,7 +112,9 @@ impl C2sProtocol {
             return;
         }
         let here = io.id();
-        while let Some((to, mail)) = outbox::take_local() {
+        while !outbox::pass_local(io, here)
+            && let Some((to, mail)) = outbox::take_local()
+        {
             if to == here {
                 self.handle_mail(io, connection, mail);
             } else {

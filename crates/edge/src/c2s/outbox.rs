@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 
 use super::Mail;
 use super::mail::connection_id;
-use crate::{ConnectionId, Mailbox};
+use crate::{ConnectionId, Mailbox, WorkerIo};
 
 /// No worker: any other thread.
 const NOT_A_WORKER: u16 = u16::MAX;
@@ -37,6 +37,17 @@ pub(super) fn enter_worker(worker: u16) {
 /// The next mail of this worker for one of its own streams.
 pub(super) fn take_local() -> Option<(ConnectionId, Mail)> {
     LOCAL.with_borrow_mut(VecDeque::pop_front)
+}
+
+/// Hands all of this worker's mail to the engine, unless some is for the stream `here`. False where
+/// there is mail left: it is to be taken one by one.
+pub(super) fn pass_local(io: &mut WorkerIo<'_, Mail>, here: ConnectionId) -> bool {
+    LOCAL.with_borrow_mut(|local| {
+        if local.iter().all(|(to, _)| *to != here) {
+            io.send_local(local);
+        }
+        local.is_empty()
+    })
 }
 
 /// [`Outbox`] over the edge's mailbox.
