@@ -118,3 +118,31 @@ fn a_crowd_of_rude_clients_leaves_nothing_behind() {
         bench.stop();
     });
 }
+
+/// Comes, is answered, takes leave, and is gone before the other side has shut.
+fn come_and_go(address: SocketAddr) {
+    for _ in 0..400 {
+        let mut stream = connect(address);
+        exchange(&mut stream, b"hello", b"hello");
+        exchange(&mut stream, b"close", b"closed");
+    }
+}
+
+#[test]
+fn a_socket_is_not_shut_in_place_of_the_one_before_it() {
+    on_every_driver(|driver| {
+        let bench = Bench::start(config(driver, 1), |lab, io, state, event| match event {
+            Event::Bytes(b"close") => {
+                io.write(|out| out.extend_from_slice(b"closed"));
+                io.close();
+                5
+            }
+            event => echo(lab, io, state, event),
+        });
+        let address = bench.address();
+        let crowd: Vec<_> =
+            (0..8).map(|_| std::thread::spawn(move || come_and_go(address))).collect();
+        crowd.into_iter().for_each(|client| client.join().expect("every greeting is answered"));
+        bench.stop();
+    });
+}

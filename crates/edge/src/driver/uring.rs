@@ -207,8 +207,9 @@ impl Uring {
                 }
             }
             Op::Send => self.sent(index, completion, sink),
+            Op::Shut => was_shut(ring, sockets, &completion),
             Op::Close => sockets.closed(),
-            Op::Shut | Op::Cancel => {}
+            Op::Cancel => {}
             Op::Doorbell => {
                 self.doorbell.silence();
                 if !completion.more {
@@ -304,7 +305,7 @@ impl Uring {
         let Some(mut unsent) = sockets.take_sending(slot) else { return };
         if !sockets.is_current(slot, completion.generation) {
             // It was closed meanwhile; only the buffer had to wait for the kernel.
-            return ring.close(slot);
+            return let_go(ring, sockets, slot);
         }
         match completion.result {
             Ok(count) => {
@@ -401,11 +402,24 @@ fn close(ring: &mut Ring, sockets: &mut Sockets, slot: u32) {
         Receiving::Polling => ring.cancel(Op::Poll, slot, generation),
         Receiving::No => {}
     }
-    let sending = sockets.retire(slot);
-    if sending {
+    sockets.retire(slot);
+    if sockets.is_sending(slot) {
         // The buffer is the kernel's until the send is over, and so is the place in the table.
         ring.cancel(Op::Send, slot, generation);
-    } else {
+    }
+    let_go(ring, sockets, slot);
+}
+
+fn was_shut(ring: &mut Ring, sockets: &mut Sockets, completion: &Completion) {
+    sockets.was_shut(completion.slot);
+    if !sockets.is_current(completion.slot, completion.generation) {
+        let_go(ring, sockets, completion.slot);
+    }
+}
+
+/// Empties the place of a socket that was closed, once nothing under way needs it.
+fn let_go(ring: &mut Ring, sockets: &Sockets, slot: u32) {
+    if !sockets.is_held(slot) {
         ring.close(slot);
     }
 }
@@ -451,6 +465,7 @@ impl Driver for Uring {
     fn shut(&mut self, socket: Socket) {
         let (ring, sockets, slot) = self.at(socket);
         ring.shut(slot, sockets[slot].generation);
+        sockets.shut(slot);
     }
 
     fn close(&mut self, socket: Socket) {
@@ -470,8 +485,9 @@ impl Driver for Uring {
                 for completion in completions {
                     match completion.op {
                         Op::Send if sockets.take_sending(completion.slot).is_some() => {
-                            ring.close(completion.slot);
+                            let_go(ring, sockets, completion.slot);
                         }
+                        Op::Shut => was_shut(ring, sockets, &completion),
                         Op::Close => sockets.closed(),
                         _ => {}
                     }

@@ -41,6 +41,9 @@ pub(super) struct State {
     /// Is to be polled rather than received from.
     pub(super) idle: bool,
     pub(super) silent_steps: u8,
+    /// A shutdown is under way. The kernel does it on a thread of its own, and finds the socket
+    /// only then, by its place: the place must not have another one by that time.
+    shutting: bool,
     /// Is under way to the kernel. Not dropped with the rest, because the kernel may still read.
     sending: Option<ManuallyDrop<Unsent>>,
 }
@@ -96,12 +99,33 @@ impl Sockets {
         self.open += 1;
     }
 
-    /// Makes completions of the present socket be ignored. Whether a send is under way.
-    pub(super) fn retire(&mut self, slot: u32) -> bool {
+    /// Makes completions of the present socket be ignored. Its place is still taken.
+    pub(super) fn retire(&mut self, slot: u32) {
         let state = &mut self.states[slot];
         let generation = (state.generation + 1) % GENERATIONS;
-        *state = State { generation, sending: state.sending.take(), ..State::default() };
-        state.sending.is_some()
+        let (sending, shutting) = (state.sending.take(), state.shutting);
+        *state = State { generation, sending, shutting, ..State::default() };
+    }
+
+    /// Whether requests are under way that need the place to keep its socket.
+    pub(super) fn is_held(&self, slot: u32) -> bool {
+        let state = &self.states[slot];
+        state.sending.is_some() || state.shutting
+    }
+
+    /// Whether a send is under way.
+    pub(super) fn is_sending(&self, slot: u32) -> bool {
+        self.states[slot].sending.is_some()
+    }
+
+    /// Says that a shutdown goes to the kernel.
+    pub(super) fn shut(&mut self, slot: u32) {
+        self.states[slot].shutting = true;
+    }
+
+    /// The shutdown is over.
+    pub(super) fn was_shut(&mut self, slot: u32) {
+        self.states[slot].shutting = false;
     }
 
     /// The kernel emptied a place.
