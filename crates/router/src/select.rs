@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jackdaw_ext::Effects;
 use jackdaw_jid::BareJid;
 use jackdaw_session::{Account, Found, Session};
-use jackdaw_stanza::{MessageType, Stanza, StanzaError, Type};
+use jackdaw_stanza::{IqType, MessageType, Stanza, StanzaError, Type, ns};
 use smallvec::SmallVec;
 
 use crate::accept::Taken;
@@ -26,6 +26,11 @@ pub(crate) enum Choice {
     Refuse(StanzaError),
     /// Silence is what the RFC asks for.
     Drop,
+}
+
+/// What only the server may send to a client.
+fn is_roster_push(stanza: &Stanza) -> bool {
+    matches!(stanza.kind_and_type(), Type::Iq(IqType::Set)) && stanza.has(ns::ROSTER, "query")
 }
 
 impl Router {
@@ -60,6 +65,11 @@ impl Router {
 
     fn choose(&self, found: &Found, stanza: &Stanza) -> Choice {
         match found {
+            // RFC 6121 §2.1.6: pushes are the server's, which does not select. Clients have taken
+            // rosters from anybody (CVE-2015-8688).
+            Found::Session(_) if is_roster_push(stanza) => {
+                Choice::Refuse(StanzaError::service_unavailable())
+            }
             // §8.5.3.1: a resource that matches gets whatever is for it.
             Found::Session(session) => {
                 Choice::Sessions(std::iter::once(Arc::clone(session)).collect())

@@ -171,3 +171,21 @@ fn every_cell_of_the_delivery_rules_holds() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(cells, 46 * columns.len(), "a row is missing");
 }
+
+#[test]
+fn a_roster_push_by_anybody_but_the_server_is_refused() {
+    let world = World::new();
+    let romeo = world.connect("romeo@example.net/orchard");
+    let juliet = world.online("juliet@example.net/balcony", 0);
+    world.take(&juliet);
+    for prefix in ["", "r:"] {
+        let name = if prefix.is_empty() { "xmlns" } else { "xmlns:r" };
+        let query = format!("<{prefix}query {name}='jabber:iq:roster'/>");
+        let to = "juliet@example.net/balcony";
+        world.send(&romeo, &format!("<iq type='set' id='1' to='{to}'>{query}</iq>"));
+        world.run();
+        let answers = world.xml(&romeo).concat();
+        assert!(answers.contains("service-unavailable"), "{answers}");
+        assert!(world.take(&juliet).is_empty());
+    }
+}
