@@ -172,6 +172,39 @@ impl Connection {
         }
     }
 
+    /// Waits for the end of the connection, whatever comes before it.
+    pub fn drain(&mut self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut chunk = [0; 16 * 1024];
+        while Instant::now() < deadline {
+            match self.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => return Ok(()),
+                    _ => break,
+                },
+            }
+        }
+        Err(Error::Silence(PATIENCE.as_secs()))
+    }
+
+    /// What comes in one read, as text: for listeners that do not speak XMPP.
+    pub fn receive_raw(&mut self) -> Result<String> {
+        let mut chunk = [0; 16 * 1024];
+        let count = self.read(&mut chunk).map_err(Error::io("receiving"))?;
+        Ok(String::from_utf8_lossy(&chunk[..count]).into_owned())
+    }
+
+    /// The socket of a connection without TLS from which everything has been received.
+    pub fn into_tcp(self) -> Option<TcpStream> {
+        match self.transport {
+            Transport::Tcp(tcp) if self.buffer.is_empty() => Some(tcp),
+            _ => None,
+        }
+    }
+
     fn torn(&self) -> String {
         format!("the connection ended inside `{}`", String::from_utf8_lossy(&self.buffer))
     }

@@ -35,6 +35,8 @@ mod server;
 mod clients;
 mod suite;
 
+pub mod hostile;
+
 pub use clients::run_clients;
 pub use error::{Error, Result};
 pub use server::{Launch, Listeners};

@@ -64,6 +64,11 @@ pub fn authenticate(role: &Role, connection: &mut Connection) -> Result<()> {
     login.open_stream()
 }
 
+/// Authenticates on a connection that has its features; the stream header is next.
+pub fn prove(role: &Role, connection: &mut Connection) -> Result<()> {
+    Login { role, connection }.authenticate()
+}
+
 /// SASL2 (XEP-0388) with `inline` beside the authentication itself. Returns the `<success/>`.
 pub fn authenticate_by_sasl2(
     role: &Role,
@@ -258,6 +263,16 @@ impl Login<'_> {
             other => Err(unexpected(&format!("<{name}/>"), &other)),
         }
     }
+}
+
+/// As SASL's messages are written.
+pub fn base64(message: &str) -> String {
+    BASE64.encode(message)
+}
+
+/// What somebody wrote like that.
+pub fn unbase64(text: &str) -> Option<String> {
+    BASE64.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
 fn decoded(element: &Element) -> Result<String> {

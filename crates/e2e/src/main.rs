@@ -4,13 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use jackdaw_e2e::{Launch, Result, Tally, run_clients, run_scripts};
+use jackdaw_e2e::{Launch, Result, Tally, hostile, run_clients, run_scripts};
 
 const USAGE: &str = "\
 jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
 
   scripts [PATH…]   performs scripts, or all of crates/e2e/scripts
   clients LIST      runs the third-party clients of a list that `cargo xtask clients` wrote
+  hostile [--seed N] [ACT…]
+                    plays hostile clients beside healthy ones
 ";
 
 fn main() -> ExitCode {
@@ -48,8 +50,21 @@ fn run(arguments: &[&str]) -> Option<Result<Tally>> {
             Some(run_scripts(&launch, &paths))
         }
         ["clients", list] => Some(run_clients(&launch, Path::new(list))),
+        ["hostile", rest @ ..] => {
+            let options = hostile_options(rest)?;
+            Some(hostile::run(&launch, &options))
+        }
         _ => None,
     }
+}
+
+fn hostile_options(arguments: &[&str]) -> Option<hostile::Options> {
+    let (seed, rest) = match option("--seed", arguments) {
+        Some((seed, rest)) => (Some(seed.parse().ok()?), rest),
+        None => (None, arguments),
+    };
+    let acts = rest.iter().map(|&act| act.to_owned()).collect();
+    Some(hostile::Options { seed, acts })
 }
 
 fn option<'a>(name: &str, arguments: &'a [&'a str]) -> Option<(&'a str, &'a [&'a str])> {

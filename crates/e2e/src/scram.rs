@@ -1,6 +1,8 @@
 //! The client's side of SCRAM (RFC 5802, RFC 7677).
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Mutex;
 
 use aws_lc_rs::{digest, hmac, pbkdf2, rand};
 use base64::Engine as _;
@@ -11,6 +13,9 @@ use crate::tls::ChannelBinding;
 
 /// More than any server asks for; a test that derived longer would look like a hang.
 const ITERATIONS_MAX: u32 = 1_000_000;
+
+/// What a salted password depends on: the hash (by its length), iterations, salt and password.
+type Derivation = (usize, NonZeroU32, Vec<u8>, String);
 
 struct Hash {
     digest: &'static digest::Algorithm,
@@ -126,9 +131,7 @@ impl Scram {
             .filter(|&count| count <= ITERATIONS_MAX)
             .and_then(NonZeroU32::new)
             .ok_or_else(|| Error::unexpected("SCRAM: odd iteration count"))?;
-        let mut salted = vec![0; self.hash.digest.output_len()];
-        let password = self.password.as_bytes();
-        pbkdf2::derive(self.hash.pbkdf2, iterations, &salt, password, &mut salted);
+        let salted = self.salted(&salt, iterations);
 
         let header = [self.gs2_header.as_bytes(), &self.binding].concat();
         let without_proof = format!("c={},r={nonce}", BASE64.encode(header));
@@ -140,6 +143,22 @@ impl Scram {
         let server_key = self.hmac(&salted, b"Server Key");
         self.server_signature = self.hmac(&server_key, signed.as_bytes());
         Ok(format!("{without_proof},p={}", BASE64.encode(proof)))
+    }
+
+    /// Derives the salted password, which a client keeps (§3): a crowd logs in many times.
+    fn salted(&self, salt: &[u8], iterations: NonZeroU32) -> Vec<u8> {
+        static DERIVED: Mutex<BTreeMap<Derivation, Vec<u8>>> = Mutex::new(BTreeMap::new());
+        let length = self.hash.digest.output_len();
+        let derivation = (length, iterations, salt.to_vec(), self.password.clone());
+        let lock = || DERIVED.lock().expect("nobody panics with the lock");
+        if let Some(salted) = lock().get(&derivation) {
+            return salted.clone();
+        }
+        let mut salted = vec![0; length];
+        let password = self.password.as_bytes();
+        pbkdf2::derive(self.hash.pbkdf2, iterations, salt, password, &mut salted);
+        lock().insert(derivation, salted.clone());
+        salted
     }
 
     /// Checks that the server knows the keys as well (§3).

@@ -160,6 +160,16 @@ impl Server {
         self.end("KILL").map(drop)
     }
 
+    /// Sends a signal that does not end it.
+    pub fn signal(&self, signal: &str) -> Result<()> {
+        let mut kill = Command::new("kill");
+        kill.arg(format!("-{signal}")).arg(self.pid()?.to_string());
+        match kill.status().map_err(Error::io("kill"))?.success() {
+            true => Ok(()),
+            false => Err(Error::Server(format!("could not be sent SIG{signal}"))),
+        }
+    }
+
     /// Sends `signal`, and waits until the process has gone and the kernel has cleared up.
     ///
     /// Sockets that io_uring holds outlive their process for a moment, and would take connections.
@@ -196,6 +206,17 @@ impl Server {
             }
             std::thread::sleep(GLANCE);
         }
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> Result<u32> {
+        let process = self.process.as_ref();
+        process.map(Child::id).ok_or_else(|| Error::Server("is not running".into()))
+    }
+
+    /// All of its log.
+    pub fn whole_log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap_or_default()).into_owned()
     }
 
     /// The end of its log.

@@ -37,6 +37,21 @@ pub fn connect(
     identity: Option<&Identity>,
     mut tcp: TcpStream,
 ) -> Result<Box<TlsStream>> {
+    let mut connection = client(domain, alpn, identity)?;
+    // The library keeps this back until it may be encrypted.
+    connection.writer().write_all(early).map_err(Error::io("TLS"))?;
+    while connection.is_handshaking() {
+        handshake_step(&mut connection, &mut tcp)?;
+    }
+    Ok(Box::new(StreamOwned::new(connection, tcp)))
+}
+
+/// A client's side that has said nothing yet.
+pub fn client(
+    domain: &str,
+    alpn: Option<&str>,
+    identity: Option<&Identity>,
+) -> Result<ClientConnection> {
     let provider = Arc::new(provider::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?
@@ -49,13 +64,7 @@ pub fn connect(
     config.alpn_protocols = alpn.map(|name| name.as_bytes().to_vec()).into_iter().collect();
     let name = ServerName::try_from(domain.to_owned())
         .map_err(|error| Error::unexpected(format!("{domain}: {error}")))?;
-    let mut connection = ClientConnection::new(Arc::new(config), name)?;
-    // The library keeps this back until it may be encrypted.
-    connection.writer().write_all(early).map_err(Error::io("TLS"))?;
-    while connection.is_handshaking() {
-        handshake_step(&mut connection, &mut tcp)?;
-    }
-    Ok(Box::new(StreamOwned::new(connection, tcp)))
+    Ok(ClientConnection::new(Arc::new(config), name)?)
 }
 
 fn handshake_step(connection: &mut ClientConnection, tcp: &mut TcpStream) -> Result<()> {

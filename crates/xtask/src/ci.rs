@@ -29,6 +29,8 @@ const STEPS: &[Step] = &[
     ("gen --check", |workspace| generate::check(workspace, &workspace.release_binary()).map(none)),
     ("scripts on epoll", |workspace| scripts(workspace, DRIVERS[0], &[])),
     ("scripts on io_uring", |workspace| scripts(workspace, DRIVERS[1], &[])),
+    ("hostile on epoll", |workspace| hostile(workspace, DRIVERS[0], &[])),
+    ("hostile on io_uring", |workspace| hostile(workspace, DRIVERS[1], &[])),
     ("clients on epoll", |workspace| clients::run(workspace, DRIVERS[0], &[])),
     ("clients on io_uring", |workspace| clients::run(workspace, DRIVERS[1], &[])),
 ];
@@ -114,6 +116,12 @@ fn release_build(workspace: &Workspace) -> Result<()> {
 pub fn scripts(workspace: &Workspace, driver: &str, scripts: &[&str]) -> Result<Tally> {
     let mut runner = end_to_end(workspace, driver)?;
     counting(runner.arg("scripts").args(scripts))
+}
+
+/// Hostile clients; `arguments` as the runner takes them.
+pub fn hostile(workspace: &Workspace, driver: &str, arguments: &[&str]) -> Result<Tally> {
+    let mut runner = end_to_end(workspace, driver)?;
+    counting(runner.arg("hostile").args(arguments))
 }
 
 /// The end-to-end runner, aimed at the release binary, which is built if need be.

@@ -42,6 +42,8 @@ cargo xtask <command>
                      end-to-end scripts against the release binary
   clients [--driver epoll|io_uring] [CLIENT…]
                      third-party clients against the release binary
+  hostile [--driver epoll|io_uring] [--seed N] [ACT…]
+                     bad inputs and floods beside healthy clients
 ";
 
 fn main() -> ExitCode {
@@ -73,6 +75,10 @@ fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         ["e2e", rest @ ..] => {
             let (driver, scripts) = driver(rest)?;
             ci::scripts(workspace, driver, scripts).map(drop)
+        }
+        ["hostile", rest @ ..] => {
+            let (driver, rest) = driver(rest)?;
+            ci::hostile(workspace, driver, rest).map(drop)
         }
         ["clients", rest @ ..] => {
             let (driver, names) = driver(rest)?;
