@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use jackdaw_xml::{Element, Scope, canonicalise};
 use proptest::test_runner::TestRunner;
 
-use crate::differential::stricter_than_xml;
+use crate::agreement::stricter_than_xml;
 use crate::events::{Event, Events, LIMITS, ours, wrap};
 use crate::{corpus, generate};
 

@@ -1,5 +1,6 @@
 //! The public face of the crate, against bad inputs and against other parsers.
 
+mod agreement;
 mod bad_inputs;
 mod corpus;
 mod differential;

@@ -1,12 +1,10 @@
 //! What is written reads as what was meant.
 
-use jackdaw_xml::{
-    Element, Scope, StanzaTokenizer, Token, Tokenizer, canonicalise, escape_attribute, escape_text,
-    ns,
-};
+use jackdaw_xml::{Element, Scope, escape_attribute, escape_text, ns};
 use proptest::prelude::*;
 
-use crate::events::{LIMITS, ours};
+use crate::agreement::check_canonical_form;
+use crate::events::LIMITS;
 use crate::{corpus, generate};
 
 /// Any element that XML can hold.
@@ -88,58 +86,4 @@ proptest! {
 #[test]
 fn the_corpus_has_canonical_forms() {
     corpus::VALID.iter().for_each(|document| check_canonical_form(document));
-}
-
-fn check_canonical_form(document: &str) {
-    let read = ours(document.as_bytes());
-    let mut canonical = Vec::new();
-    let outcome = canonicalise(document.as_bytes(), &Scope::client(), &LIMITS, &mut canonical);
-    assert_eq!(outcome.err(), read.as_ref().err().copied());
-    let Ok((events, _)) = read else { return };
-    let text = String::from_utf8_lossy(&canonical);
-    let (again, is_canonical) = ours(&canonical).expect("a canonical form is valid");
-    assert_eq!(again, events, "{document} and {text}");
-    let is_client = text.split(['>', '/']).next().is_some_and(|root| !root.contains(" xmlns='"));
-    assert!(is_canonical || !is_client, "{text}");
-    let mut twice = Vec::new();
-    canonicalise(&canonical, &Scope::client(), &LIMITS, &mut twice).expect("valid");
-    assert_eq!(twice, canonical, "the canonical form of a canonical form is the same");
-    check_children(&canonical);
-}
-
-/// Every child of a canonical stanza can be cut out and read alone.
-fn check_children(stanza: &[u8]) {
-    let scope = Scope::client();
-    let mut tokens = Tokenizer::new(stanza, &scope, &LIMITS);
-    let mut depth = 0;
-    let mut start_of_child = 0;
-    let mut root_ns = String::new();
-    let mut cut = Vec::new();
-    while let Some(token) = tokens.next().expect("valid") {
-        match token {
-            Token::Start(start) => {
-                if depth == 0 {
-                    root_ns = start.ns.to_owned();
-                }
-                if depth == 1 {
-                    start_of_child = start.start as usize;
-                }
-                depth += 1;
-            }
-            Token::End(end) => {
-                depth -= 1;
-                if depth == 1 {
-                    cut.push(&stanza[start_of_child..end.end as usize]);
-                }
-            }
-            Token::Text(_) => {}
-        }
-    }
-    let whole = Element::parse(stanza, &scope, &LIMITS).expect("valid");
-    let inner = Scope::new(&root_ns);
-    let children: Vec<Element> = cut
-        .iter()
-        .map(|child| Element::parse(child, &inner, &LIMITS).expect("a child is self-contained"))
-        .collect();
-    assert!(whole.children().eq(children.iter()));
 }
