@@ -41,9 +41,9 @@ const HOUSE: &[Room] = &[
     room("jackdaw-server", 7, "configuration, wiring, signals, command line"),
     room("jackdaw-e2e", 7, "end-to-end scripts and their runner"),
     room("jackdaw-sim", 7, "the cluster in one thread with one seed"),
-    room("jackdaw-fuzz", 7, "fuzz targets"),
     room("jackdaw-loadtest", 7, "clients by the thousand"),
     room("xtask", 7, "this tooling"),
+    room("jackdaw-fuzz", 8, "fuzz targets, with what is read in no lower crate than the server"),
     room("jackdaw-bench", 8, "speed of single crates and of the whole, beside a raw relay"),
 ];
 
