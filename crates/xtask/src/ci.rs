@@ -6,7 +6,7 @@ use crate::clients;
 use crate::error::{Error, Result};
 use crate::process::{self, Tally};
 use crate::workspace::Workspace;
-use crate::{advisories, generate, layers, licences, tidy, toolchain};
+use crate::{advisories, fuzz, generate, layers, licences, tidy, toolchain};
 
 /// The I/O drivers everything has to pass on.
 const DRIVERS: [&str; 2] = ["epoll", "io_uring"];
@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
     ("clippy", |workspace| clippy(workspace).map(none)),
     ("doc", |workspace| doc(workspace).map(none)),
     ("test", test),
+    ("fuzz", fuzz::short),
     ("release build", |workspace| release_build(workspace).map(none)),
     ("gen --check", |workspace| generate::check(workspace, &workspace.release_binary()).map(none)),
     ("scripts on epoll", |workspace| scripts(workspace, DRIVERS[0], &[])),
@@ -143,7 +144,8 @@ pub fn counting(command: &mut std::process::Command) -> Result<Tally> {
     Ok(tally)
 }
 
-fn cargo(workspace: &Workspace) -> std::process::Command {
+/// Cargo, in the workspace.
+pub fn cargo(workspace: &Workspace) -> std::process::Command {
     let mut cargo = process::cargo();
     cargo.current_dir(workspace.root());
     cargo

@@ -11,6 +11,7 @@ mod advisories;
 mod ci;
 mod clients;
 mod error;
+mod fuzz;
 mod generate;
 mod layers;
 mod licences;
@@ -40,6 +41,8 @@ cargo xtask <command>
   gen [--check]      docs/xeps.md, docs/configuration.md, docs/doap.xml, the layers
   e2e [--driver epoll|io_uring] [SCRIPT…]
                      end-to-end scripts against the release binary
+  fuzz [TARGET…] [--seconds N|--hours N]
+                     the fuzz targets, all of them or those named, for so long in all
   clients [--driver epoll|io_uring] [CLIENT…]
                      third-party clients against the release binary
   hostile [--driver epoll|io_uring] [--seed N] [ACT…]
@@ -80,6 +83,7 @@ fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
             let (driver, rest) = driver(rest)?;
             ci::hostile(workspace, driver, rest).map(drop)
         }
+        ["fuzz", rest @ ..] => fuzz::run(workspace, rest).map(drop),
         ["clients", rest @ ..] => {
             let (driver, names) = driver(rest)?;
             clients::run(workspace, driver, names).map(drop)

@@ -25,6 +25,7 @@ const TOOLS: &[Tool] = &[
     tool("npm", &["--version"], "npm"),
     tool("go-sendxmpp", &["--version"], "go-sendxmpp"),
     tool("gcc", &["--version"], "gcc"),
+    tool("c++", &["--version"], "g++"),
     tool("pkg-config", &["--version"], "pkg-config"),
     tool("pkg-config", &["--exists", "libstrophe"], "libstrophe-dev"),
 ];
