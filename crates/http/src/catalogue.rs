@@ -50,7 +50,9 @@ pub mod names {
     pub const COMMIT_LATENCY: &str = "xmpp_commit_latency_seconds";
     /// Bytes waiting for the store's committer.
     pub const STORE_QUEUE_BYTES: &str = "xmpp_store_queue_bytes";
-    /// Write-ahead journals on disk.
+    /// Whether the store refuses new rows or has lost some, by reason.
+    pub const STORE_IMPAIRED: &str = "xmpp_store_impaired";
+    /// Segments of the write-ahead log that are not in tables yet.
     pub const STORE_JOURNALS: &str = "xmpp_store_journals";
     /// Group commits.
     pub const STORE_COMMITS: &str = "xmpp_store_commits_total";
@@ -146,7 +148,13 @@ pub const METRICS: &[Metric] = &[
         names::STORE_JOURNALS,
         Kind::Gauge,
         &[],
-        "Write-ahead journals on disk; growth means that the store cannot keep up.",
+        "Segments of the log that are not in tables yet; growth means that the store cannot keep up.",
+    ),
+    metric(
+        names::STORE_IMPAIRED,
+        Kind::Gauge,
+        &["reason"],
+        "1 while the disk is full, after a failed sync, or with a damaged file.",
     ),
     metric(names::STORE_COMMITS, Kind::Counter, &[], "Group commits that reached the disk."),
     metric(names::STORE_ROWS, Kind::Counter, &[], "Rows written or removed."),

@@ -74,6 +74,14 @@ pub fn open(config: &Config, metrics: &Metrics) -> Result<Stores, StorageError> 
         sample.gauge(names::STORE_JOURNALS, &[], stats.journals as f64);
         sample.counter(names::STORE_COMMITS, &[], stats.commits);
         sample.counter(names::STORE_ROWS, &[], stats.rows);
+        let health = observed.health();
+        for (reason, holds) in [
+            ("full", health == Err(StoreError::Full)),
+            ("failed", matches!(health, Err(StoreError::Failed(_)))),
+            ("damaged", matches!(health, Err(StoreError::Damaged { .. }))),
+        ] {
+            sample.gauge(names::STORE_IMPAIRED, &[("reason", reason)], f64::from(u8::from(holds)));
+        }
     });
     Ok(Stores::new(Arc::new(Measured { engine, latency }), durability(config)))
 }

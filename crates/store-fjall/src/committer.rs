@@ -1,153 +1,45 @@
 //! The group committer.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, PersistMode};
-use jackdaw_store::{Batch, Done, Durability, Op, StoreError, StoreStats};
-use parking_lot::{Condvar, Mutex};
+use jackdaw_store::{Batch, Done, Durability, Op, StoreError};
 
-use crate::engine::failure;
 use crate::key;
-
-/// Bytes that may wait for the committer. A second's worth of a slow disk; beyond it commits are
-/// refused with [`StoreError::Busy`], and senders slow down instead of our memory growing.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
-
-/// Batches that may wait: each costs some hundred bytes beside its rows.
-const QUEUE_BATCHES_MAX: usize = 1 << 18;
-
-/// Bytes in one group: what a sync writes at once without holding up the next for long.
-const GROUP_BYTES_MAX: usize = 4 << 20;
-
-/// Batches in one group.
-const GROUP_BATCHES_MAX: usize = 4096;
+use crate::log::{LoggedRow, RecordBuffer, Segment, Stamp, Witness};
+use crate::queue::{Job, Queue};
+use crate::tree::{Tree, is_full};
+use crate::upkeep::Upkeep;
 
 /// How long a commit that did not ask for durability may stay in the page cache.
 const SYNC_LATENCY: Duration = Duration::from_secs(1);
 
-struct Job {
-    batch: Batch,
-    durability: Durability,
-    done: Done,
-}
-
-/// What waits to be committed.
-#[derive(Default)]
-pub(crate) struct Queue {
-    state: Mutex<State>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Job>,
-    bytes: usize,
-    is_closed: bool,
-    failure: Option<StoreError>,
-    stats: StoreStats,
-}
-
-impl Queue {
-    pub(crate) fn push(&self, batch: Batch, durability: Durability, done: Done) {
-        let mut state = self.state.lock();
-        let refusal = if let Some(failure) = &state.failure {
-            Some(failure.clone())
-        } else if state.is_closed {
-            Some(StoreError::Closed)
-        } else if state.bytes > QUEUE_BYTES_MAX || state.jobs.len() >= QUEUE_BATCHES_MAX {
-            Some(StoreError::Busy)
-        } else {
-            None
-        };
-        if let Some(error) = refusal {
-            drop(state);
-            return done(Err(error));
-        }
-        state.bytes += batch.bytes();
-        state.jobs.push_back(Job { batch, durability, done });
-        let is_first = state.jobs.len() == 1;
-        drop(state);
-        if is_first {
-            self.arrived.notify_one();
-        }
-    }
-
-    pub(crate) fn health(&self) -> Result<(), StoreError> {
-        let state = self.state.lock();
-        match &state.failure {
-            Some(failure) => Err(failure.clone()),
-            None if state.is_closed => Err(StoreError::Closed),
-            None => Ok(()),
-        }
-    }
-
-    pub(crate) fn stats(&self) -> StoreStats {
-        let state = self.state.lock();
-        StoreStats {
-            queue_batches: state.jobs.len() as u64,
-            queue_bytes: state.bytes as u64,
-            ..state.stats
-        }
-    }
-
-    pub(crate) fn close(&self) {
-        self.state.lock().is_closed = true;
-        self.arrived.notify_all();
-    }
-
-    /// Waits for jobs and takes a group of them. Empty: it is time to sync what is not synced yet.
-    /// None: closed, and nothing is left.
-    fn take(&self, sync_at: Option<Instant>) -> Option<Vec<Job>> {
-        let mut state = self.state.lock();
-        while state.jobs.is_empty() {
-            if state.is_closed {
-                return None;
-            }
-            match sync_at {
-                None => self.arrived.wait(&mut state),
-                Some(at) => {
-                    if self.arrived.wait_until(&mut state, at).timed_out() {
-                        return Some(Vec::new());
-                    }
-                }
-            }
-        }
-        let mut group = Vec::with_capacity(state.jobs.len().min(GROUP_BATCHES_MAX));
-        let mut bytes = 0;
-        while group.len() < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX {
-            let Some(job) = state.jobs.pop_front() else { break };
-            bytes += job.batch.bytes();
-            group.push(job);
-        }
-        state.bytes = state.bytes.saturating_sub(bytes);
-        Some(group)
-    }
-
-    fn committed(&self, batches: usize, rows: usize, time: Duration) {
-        let stats = &mut self.state.lock().stats;
-        stats.commits += 1;
-        stats.batches += batches as u64;
-        stats.rows += rows as u64;
-        stats.commit_time += time;
-        stats.commit_time_max = stats.commit_time_max.max(time);
-    }
-
-    fn fail(&self, error: &StoreError) {
-        self.state.lock().failure.get_or_insert_with(|| error.clone());
-    }
-}
+/// The part of a segment that only removals may use while there is no next one: on a full disk rows
+/// can still go, above all those of messages that were delivered.
+const REMOVALS_SHARE: u64 = 8;
 
 /// Rows of a group by key; the last write of a key counts. None removes.
 type Writes = BTreeMap<Vec<u8>, Option<Bytes>>;
 
+/// What the committer works with, as the start found it.
+pub(crate) struct LogEnd {
+    pub segment: Segment,
+    pub witness: Witness,
+    /// The last group.
+    pub number: u64,
+}
+
 pub(crate) struct Committer {
-    database: Database,
-    rows: Keyspace,
+    tree: Arc<Tree>,
     queue: Arc<Queue>,
+    upkeep: Arc<Upkeep>,
+    log: LogEnd,
+    /// The last group that is on disk.
+    synced: u64,
     writes: Writes,
+    record: RecordBuffer,
     waiting: Vec<Done>,
     is_durable: bool,
     /// When what was committed without a sync is synced at the latest.
@@ -155,29 +47,34 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    pub(crate) fn new(database: Database, rows: Keyspace, queue: Arc<Queue>) -> Committer {
+    /// Goes on behind the last group; what was read at the start counts as synced.
+    pub fn new(tree: Arc<Tree>, queue: Arc<Queue>, upkeep: Arc<Upkeep>, log: LogEnd) -> Committer {
         Committer {
-            database,
-            rows,
+            tree,
             queue,
+            upkeep,
+            synced: log.number,
+            log,
             writes: Writes::new(),
+            record: RecordBuffer::default(),
             waiting: Vec::new(),
             is_durable: false,
             sync_at: None,
         }
     }
 
-    pub(crate) fn run(mut self) {
+    /// Commits until the queue is closed and empty.
+    pub fn run(mut self) {
         while let Some(group) = self.queue.take(self.sync_at) {
             if group.is_empty() {
-                self.sync();
+                self.sync_late();
             }
             for job in group {
                 self.add(job);
             }
             self.flush();
         }
-        self.sync();
+        self.sync_late();
     }
 
     /// Adds a job to the group in hand. One that looks at rows (a requirement, a clear) needs to
@@ -186,18 +83,16 @@ impl Committer {
         let looks = |op: &Op| matches!(op, Op::Require { .. } | Op::Clear { .. });
         if job.batch.ops().iter().any(looks) {
             self.flush();
+            // Nothing of it is staged if a look fails: the group stays what it was.
             if let Err(error) = self.check(&job.batch) {
                 return (job.done)(Err(error));
             }
-        }
-        for op in job.batch.into_ops() {
-            if let Err(error) = self.stage(op) {
-                // A read failed: rows of this job are in the group, which must not be written.
-                self.writes.clear();
-                self.queue.fail(&error);
-                self.report(&Err(error.clone()));
-                return (job.done)(Err(error));
+            match self.cleared(&job.batch) {
+                Ok(keys) => self.stage(job.batch, keys.into_iter()),
+                Err(error) => return (job.done)(Err(error)),
             }
+        } else {
+            self.stage(job.batch, std::iter::empty());
         }
         self.is_durable |= job.durability == Durability::Durable;
         self.waiting.push(job.done);
@@ -206,8 +101,7 @@ impl Committer {
     fn check(&self, batch: &Batch) -> Result<(), StoreError> {
         for op in batch.ops() {
             let Op::Require { table, account, item, value } = op else { continue };
-            let key = key::key(*table, account, item);
-            let found = self.rows.get(key).map_err(|error| failure(&error))?;
+            let found = self.tree.get(&key::key(*table, account, item))?;
             if found.as_deref() != value.as_deref() {
                 return Err(StoreError::Conflict);
             }
@@ -215,30 +109,43 @@ impl Committer {
         Ok(())
     }
 
-    fn stage(&mut self, op: Op) -> Result<(), StoreError> {
-        match op {
-            Op::Put { table, account, item, value } => {
-                self.writes.insert(key::key(table, &account, &item), Some(value));
-            }
-            Op::Delete { table, account, item } => {
-                self.writes.insert(key::key(table, &account, &item), None);
-            }
-            Op::Clear { table, account } => self.clear(&key::prefix(table, &account))?,
-            Op::Require { .. } => {}
+    /// The rows that each clear of the batch removes.
+    fn cleared(&self, batch: &Batch) -> Result<Vec<Vec<Vec<u8>>>, StoreError> {
+        let mut cleared = Vec::new();
+        for op in batch.ops() {
+            let Op::Clear { table, account } = op else { continue };
+            let prefix = key::prefix(*table, account);
+            let end = key::above(&prefix);
+            let rows = self.tree.range(prefix..end);
+            let keys: Result<_, StoreError> = rows.map(|row| Ok(row?.0.to_vec())).collect();
+            cleared.push(keys?);
         }
-        Ok(())
+        Ok(cleared)
     }
 
-    fn clear(&mut self, prefix: &[u8]) -> Result<(), StoreError> {
-        let end = key::above(prefix);
-        for (_, write) in self.writes.range_mut(prefix.to_vec()..end.clone()) {
-            *write = None;
+    /// Puts the writes of a batch into the group; `cleared` has what each of its clears removes.
+    fn stage(&mut self, batch: Batch, mut cleared: impl Iterator<Item = Vec<Vec<u8>>>) {
+        for op in batch.into_ops() {
+            match op {
+                Op::Put { table, account, item, value } => {
+                    self.writes.insert(key::key(table, &account, &item), Some(value));
+                }
+                Op::Delete { table, account, item } => {
+                    self.writes.insert(key::key(table, &account, &item), None);
+                }
+                Op::Clear { table, account } => {
+                    let prefix = key::prefix(table, &account);
+                    let end = key::above(&prefix);
+                    // What an earlier step of the batch wrote.
+                    for (_, write) in self.writes.range_mut(prefix..end) {
+                        *write = None;
+                    }
+                    let keys = cleared.next().unwrap_or_default();
+                    self.writes.extend(keys.into_iter().map(|key| (key, None)));
+                }
+                Op::Require { .. } => {}
+            }
         }
-        for guard in self.rows.range(prefix.to_vec()..end) {
-            let key = guard.key().map_err(|error| failure(&error))?;
-            self.writes.insert(key.to_vec(), None);
-        }
-        Ok(())
     }
 
     /// Commits the group in hand and tells everybody in it.
@@ -246,54 +153,103 @@ impl Committer {
         if self.waiting.is_empty() {
             return;
         }
-        let result = match self.queue.health() {
-            Err(error @ StoreError::Failed(_)) => Err(error),
-            Ok(()) | Err(_) => self.write(),
+        let result = match self.queue.failure() {
+            Some(error) => Err(error),
+            None => self.write(),
         };
-        if let Err(error) = &result {
-            tracing::error!(%error, "a commit failed; the store takes no more");
-            self.queue.fail(error);
+        match &result {
+            Err(StoreError::Full) => self.queue.set_full(true),
+            Err(error) => self.queue.fail(error),
+            Ok(()) => {}
         }
-        self.report(&result);
-    }
-
-    fn write(&mut self) -> Result<(), StoreError> {
-        let started = now();
-        let rows = self.writes.len();
-        let mode = if self.is_durable { PersistMode::SyncData } else { PersistMode::Buffer };
-        let mut batch = self.database.batch().durability(Some(mode));
-        for (key, value) in std::mem::take(&mut self.writes) {
-            match value {
-                Some(value) => batch.insert(&self.rows, key, &*value),
-                None => batch.remove(&self.rows, key),
-            }
-        }
-        batch.commit().map_err(|error| failure(&error))?;
-        let ended = now();
-        self.sync_at = match self.is_durable {
-            true => None,
-            false => Some(self.sync_at.unwrap_or(ended + SYNC_LATENCY)),
-        };
-        self.queue.committed(self.waiting.len(), rows, ended.duration_since(started));
-        Ok(())
-    }
-
-    fn report(&mut self, result: &Result<(), StoreError>) {
+        self.writes.clear();
         self.is_durable = false;
         for done in self.waiting.drain(..) {
             done(result.clone());
         }
     }
 
-    fn sync(&mut self) {
-        if self.sync_at.take().is_none() {
-            return;
+    /// First the log, then the tree: what is in the tree may be flushed, and stays.
+    fn write(&mut self) -> Result<(), StoreError> {
+        let started = now();
+        let rows = self.writes.len();
+        self.record.clear();
+        for (key, value) in &self.writes {
+            self.record.push(LoggedRow { key, value: value.as_deref() });
         }
-        if let Err(error) = self.database.persist(PersistMode::SyncData) {
-            tracing::error!(%error, "a sync failed; the store takes no more");
-            self.queue.fail(&failure(&error));
+        self.make_room(self.record.size())?;
+        let number = self.log.number + 1;
+        let sequence = self.tree.next_sequence();
+        let stamp = Stamp { number, sequence, synced: self.synced };
+        let record = self.record.finish(self.log.segment.number, stamp);
+        self.log.segment.append(record).map_err(|error| failure(&error))?;
+        // From here on the number is taken, whatever becomes of the sync.
+        self.log.number = number;
+        if self.is_durable {
+            self.sync()?;
+        } else {
+            self.sync_at.get_or_insert(started + SYNC_LATENCY);
+        }
+        for (key, value) in &self.writes {
+            self.tree.write(key, value.as_deref(), sequence);
+        }
+        self.tree.show(sequence);
+        self.queue.committed(self.waiting.len(), rows, now().duration_since(started));
+        Ok(())
+    }
+
+    /// Goes on in the next segment if the record does not fit into this one.
+    fn make_room(&mut self, size: usize) -> Result<(), StoreError> {
+        let segment = &self.log.segment;
+        let left = segment.room().saturating_sub(size as u64);
+        if segment.has_room(size) {
+            let is_reserved = left < segment.capacity / REMOVALS_SHARE;
+            let only_removes = || self.writes.values().all(Option::is_none);
+            if !is_reserved || self.upkeep.has_next() || only_removes() {
+                return Ok(());
+            }
+        }
+        let mut next = self.upkeep.next_segment()?;
+        let needed = next.end + size as u64;
+        if next.capacity < needed
+            && let Err(error) = next.grow(needed)
+        {
+            self.upkeep.give_back(next);
+            return Err(failure(&error));
+        }
+        // A segment that is followed by another one is on disk to its end: else its last groups
+        // could be lost while later ones are kept.
+        self.sync()?;
+        let ended = std::mem::replace(&mut self.log.segment, next);
+        self.tree.seal(self.log.number);
+        self.upkeep.ended(ended.number);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if self.synced == self.log.number {
+            return Ok(());
+        }
+        self.log.segment.sync().map_err(|error| StoreError::Failed(error.to_string()))?;
+        self.synced = self.log.number;
+        self.sync_at = None;
+        self.log.witness.say(self.synced);
+        Ok(())
+    }
+
+    fn sync_late(&mut self) {
+        self.sync_at = None;
+        if self.queue.failure().is_none()
+            && let Err(error) = self.sync()
+        {
+            self.queue.fail(&error);
         }
     }
+}
+
+/// A write that did not happen for want of room is one that can be tried again.
+fn failure(error: &std::io::Error) -> StoreError {
+    if is_full(error) { StoreError::Full } else { StoreError::Failed(error.to_string()) }
 }
 
 #[expect(

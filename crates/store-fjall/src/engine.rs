@@ -1,81 +1,123 @@
-//! Reads, and the hand-over to the committer.
+//! Opening, reads, and the hand-over to the committer.
 
+use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 use jackdaw_jid::BareJid;
 use jackdaw_store::{
     Answer, Batch, Done, Durability, Engine, ItemRange, Row, StoreError, StoreStats, Table,
 };
 use parking_lot::Mutex;
 
-use crate::committer::{Committer, Queue};
+use crate::committer::{Committer, LogEnd};
+use crate::directory::Directory;
 use crate::key;
+use crate::log::replay::{Found, Replayed, replay, unreadable};
+use crate::log::{Segment, Witness, segment};
+use crate::queue::Queue;
+use crate::tree::Tree;
+use crate::upkeep::Upkeep;
 
-/// Format of the rows' keys; a directory of another format is refused.
-const FORMAT: u32 = 1;
+/// Tells how many bytes are free where the path is.
+pub type FreeBytes = Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>;
 
-/// Flushes and compactions run beside each other: with one thread a long compaction holds up the
-/// flush of memtables, and journals pile up.
-const WORKERS: usize = 2;
-
-/// What an operator may set.
-#[derive(Clone, Debug)]
+/// What an operator may set, and what tests do.
+#[derive(Clone)]
 pub struct Options {
     /// The directory; made if it is not there.
     pub path: PathBuf,
     /// Memory for blocks read from disk.
     pub cache_bytes: u64,
+    /// Size of a segment of the log, and about that of a memtable. Up to four of them are read at
+    /// a start.
+    pub segment_bytes: u64,
+    /// With less free on the disk nothing new is stored: a flush and a compaction need room as
+    /// well, and so does whatever else is on that disk.
+    pub free_bytes_min: u64,
+    /// How to find out what is free.
+    pub free_bytes: FreeBytes,
 }
 
 impl Options {
     /// The defaults, in this directory.
     pub fn new(path: impl AsRef<Path>) -> Options {
-        Options { path: path.as_ref().to_owned(), cache_bytes: 64 << 20 }
+        Options {
+            path: path.as_ref().to_owned(),
+            cache_bytes: 64 << 20,
+            segment_bytes: 16 << 20,
+            free_bytes_min: 64 << 20,
+            free_bytes: Arc::new(free_bytes),
+        }
     }
+}
+
+fn free_bytes(path: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Rows on the local disk.
 pub struct FjallEngine {
-    rows: Keyspace,
-    database: Database,
+    tree: Arc<Tree>,
     queue: Arc<Queue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-pub(crate) fn failure(error: &fjall::Error) -> StoreError {
-    StoreError::Failed(error.to_string())
+    upkeep: Arc<Upkeep>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _directory: Directory,
 }
 
 impl FjallEngine {
     /// Opens the directory, after a crash as after a clean end. What is not whole at the end of the
-    /// journal was never acknowledged, and is cut off.
+    /// log was never acknowledged, and is cut off; what was and is not there is an error.
     pub fn open(options: &Options) -> Result<FjallEngine, StoreError> {
-        let database = Database::builder(&options.path)
-            .cache_size(options.cache_bytes)
-            .worker_threads(WORKERS)
-            .open()
-            .map_err(|error| match error {
-                fjall::Error::Locked => StoreError::Locked(options.path.display().to_string()),
-                other => failure(&other),
-            })?;
-        let meta = database
-            .keyspace("meta", KeyspaceCreateOptions::default)
-            .map_err(|error| failure(&error))?;
-        check_format(&meta)?;
-        let rows = database
-            .keyspace("rows", KeyspaceCreateOptions::default)
-            .map_err(|error| failure(&error))?;
+        let directory = Directory::open(&options.path, options.segment_bytes, Tree::make)?;
+        let tree = Arc::new(Tree::open(&directory.rows, options.cache_bytes)?);
+        let mut ended = VecDeque::new();
+        let replayed = fill(&tree, &directory.log, &mut ended)?;
+        let next_number = replayed.later.last().unwrap_or(&replayed.segment) + 1;
+        let log = log_end(&directory.log, &replayed)
+            .map_err(|error| unreadable(&directory.log, &error))?;
         let queue = Arc::new(Queue::default());
-        let committer = Committer::new(database.clone(), rows.clone(), Arc::clone(&queue));
-        let thread = std::thread::Builder::new()
-            .name("store-commit".into())
-            .spawn(move || committer.run())
-            .map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok(FjallEngine { rows, database, queue, thread: Mutex::new(Some(thread)) })
+        let upkeep = Arc::new(Upkeep::new(
+            Arc::clone(&tree),
+            Arc::clone(&queue),
+            directory.log.clone(),
+            options.clone(),
+            ended,
+            next_number,
+        ));
+        let committer =
+            Committer::new(Arc::clone(&tree), Arc::clone(&queue), Arc::clone(&upkeep), log);
+        let engine = FjallEngine {
+            tree,
+            queue,
+            upkeep,
+            committer: Mutex::new(Some(spawn("store-commit", move || committer.run())?)),
+            threads: Mutex::default(),
+            _directory: directory,
+        };
+        engine.start("store-flush", Upkeep::run)?;
+        engine.start("store-compact", Upkeep::compact)?;
+        engine.start("store-check", Upkeep::check)?;
+        Ok(engine)
+    }
+
+    fn start(&self, name: &str, work: fn(&Upkeep)) -> Result<(), StoreError> {
+        let upkeep = Arc::clone(&self.upkeep);
+        self.threads.lock().push(spawn(name, move || work(&upkeep))?);
+        Ok(())
+    }
+
+    /// Has the tables checked if a read failed.
+    fn watched<T>(&self, read: Result<T, StoreError>) -> Result<T, StoreError> {
+        if read.is_err() {
+            self.upkeep.suspect();
+        }
+        read
     }
 
     fn list_now(
@@ -100,12 +142,12 @@ impl FjallEngine {
         if start >= end {
             return Ok(Vec::new());
         }
-        let read = |guard: fjall::Guard| {
-            let (key, value) = guard.into_inner().map_err(|error| failure(&error))?;
+        let read = |row: Result<(lsm_tree::Slice, lsm_tree::Slice), StoreError>| {
+            let (key, value) = row?;
             let item = Bytes::copy_from_slice(key.get(prefix.len()..).unwrap_or_default());
             Ok(Row { item, value: Bytes::copy_from_slice(&value) })
         };
-        let found = self.rows.range(start..end);
+        let found = self.tree.range(start..end);
         if range.is_reversed {
             found.rev().take(range.limit).map(read).collect()
         } else {
@@ -127,8 +169,8 @@ impl FjallEngine {
         };
         let mut accounts = Vec::new();
         while accounts.len() < limit && start < end {
-            let Some(guard) = self.rows.range(start..end.clone()).next() else { break };
-            let found = guard.key().map_err(|error| failure(&error))?;
+            let Some(row) = self.tree.range(start..end.clone()).next() else { break };
+            let (found, _) = row?;
             let name = key::account_of(table, &found).ok_or(StoreError::Corrupt("a key"))?;
             let account =
                 BareJid::parse(name).map_err(|_| StoreError::Corrupt("a key is no JID"))?;
@@ -139,27 +181,51 @@ impl FjallEngine {
     }
 }
 
-fn check_format(meta: &Keyspace) -> Result<(), StoreError> {
-    let found = meta.get("format").map_err(|error| failure(&error))?;
-    match found.as_deref() {
-        None => meta.insert("format", FORMAT.to_be_bytes()).map_err(|error| failure(&error)),
-        Some(bytes) => match <[u8; 4]>::try_from(bytes).map(u32::from_be_bytes) {
-            Ok(FORMAT) => Ok(()),
-            Ok(found) => Err(StoreError::Version { found, known: FORMAT }),
-            Err(_) => Err(StoreError::Corrupt("the format")),
-        },
+/// Puts what only the log has into the tree. `ended` gets the segments before the last.
+fn fill(tree: &Tree, log: &Path, ended: &mut VecDeque<u64>) -> Result<Replayed, StoreError> {
+    let flushed = tree.flushed()?;
+    let replayed = replay(log, flushed, &mut |found| match found {
+        Found::Row { row, sequence } => tree.write(row.key, row.value, sequence),
+        Found::SegmentEnd { segment, number, sequence } => {
+            tree.skip_to(sequence);
+            tree.seal(number);
+            ended.push_back(segment);
+        }
+    })?;
+    tree.skip_to(replayed.sequence);
+    tree.show(replayed.sequence);
+    Ok(replayed)
+}
+
+/// Opens the log where it ends.
+fn log_end(log: &Path, replayed: &Replayed) -> io::Result<LogEnd> {
+    let segment = Segment::open(log, replayed.segment, replayed.end)?;
+    if replayed.is_torn {
+        tracing::warn!(number = replayed.number, "the log has a torn end, which is cut off");
+        segment.clear_behind()?;
     }
+    for later in &replayed.later {
+        std::fs::remove_file(segment::path(log, *later))?;
+    }
+    // What the kernel still held back when the last process ended is now on disk.
+    segment.sync()?;
+    segment::sync_directory(log)?;
+    Ok(LogEnd { segment, witness: Witness::open(log)?, number: replayed.number })
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.into());
+    thread.spawn(work).map_err(|error| StoreError::Failed(error.to_string()))
 }
 
 impl Engine for FjallEngine {
     fn get(&self, table: Table, account: &BareJid, item: &[u8]) -> Answer<Option<Bytes>> {
-        let found = self.rows.get(key::key(table, account, item));
-        let copied = found.map(|value| value.map(|value| Bytes::copy_from_slice(&value)));
-        Answer::ready(copied.map_err(|error| failure(&error)))
+        let found = self.watched(self.tree.get(&key::key(table, account, item)));
+        Answer::ready(found.map(|value| value.map(|value| Bytes::copy_from_slice(&value))))
     }
 
     fn list(&self, table: Table, account: &BareJid, range: ItemRange) -> Answer<Vec<Row>> {
-        Answer::ready(self.list_now(table, account, &range))
+        Answer::ready(self.watched(self.list_now(table, account, &range)))
     }
 
     fn accounts(
@@ -168,7 +234,7 @@ impl Engine for FjallEngine {
         after: Option<&BareJid>,
         limit: usize,
     ) -> Answer<Vec<BareJid>> {
-        Answer::ready(self.accounts_now(table, after, limit))
+        Answer::ready(self.watched(self.accounts_now(table, after, limit)))
     }
 
     fn commit_then(&self, batch: Batch, durability: Durability, done: Done) {
@@ -180,16 +246,23 @@ impl Engine for FjallEngine {
     }
 
     fn stats(&self) -> StoreStats {
-        StoreStats { journals: self.database.journal_count() as u64, ..self.queue.stats() }
+        StoreStats {
+            journals: self.upkeep.segments() as u64,
+            tables_checked: self.upkeep.is_checked(),
+            ..self.queue.stats()
+        }
     }
 
     fn close(&self) {
         self.queue.close();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the committer panicked");
-        }
+        let join = |thread: JoinHandle<()>| {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        };
+        self.committer.lock().take().map(join);
+        self.upkeep.close();
+        self.threads.lock().drain(..).for_each(join);
     }
 }
 

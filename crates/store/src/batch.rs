@@ -134,6 +134,11 @@ impl Batch {
         self.ops.is_empty()
     }
 
+    /// Whether it only removes rows: then it is taken also where there is no room for new ones.
+    pub fn only_removes(&self) -> bool {
+        self.ops.iter().all(|op| !matches!(op, Op::Put { .. }))
+    }
+
     /// About how many bytes it will write.
     pub fn bytes(&self) -> usize {
         let of = |op: &Op| match op {

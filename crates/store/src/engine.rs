@@ -75,8 +75,11 @@ pub struct StoreStats {
     pub commit_time: Duration,
     /// The longest commit.
     pub commit_time_max: Duration,
-    /// Write-ahead journals on disk; a growing number means that flushing falls behind.
+    /// Segments of the write-ahead log whose rows are not all in tables yet; a growing number means
+    /// that flushing falls behind.
     pub journals: u64,
+    /// Whether every table was read and checked since the start.
+    pub tables_checked: bool,
 }
 
 /// A storage engine. Every method may be called from any thread and returns at once.

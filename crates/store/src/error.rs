@@ -12,6 +12,14 @@ pub enum StoreError {
     /// A row does not read as what it should be.
     #[error("a stored row is damaged: {0}")]
     Corrupt(&'static str),
+    /// A file of the data directory is not what was written.
+    #[error("{file} is damaged: {what}; restore a backup of the data directory")]
+    Damaged {
+        /// Which.
+        file: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The disk is full. Nothing was written; it works again when there is room.
     #[error("the disk is full")]
     Full,
