@@ -247,6 +247,20 @@ impl Actor {
         })
     }
 
+    /// Stanzas sent that the server has not acknowledged.
+    pub fn unacknowledged(&self) -> u32 {
+        self.sm.as_ref().map_or(0, |counters| counters.unacked.len() as u32)
+    }
+
+    /// Takes what lies in the inbox and is no housekeeping.
+    pub fn take_unread(&mut self) -> Option<Arrival> {
+        let place = self.inbox.iter().position(|arrival| match arrival {
+            Arrival::Element(element) => !is_housekeeping(element),
+            _ => true,
+        });
+        place.and_then(|place| self.inbox.remove(place))
+    }
+
     /// Closes the stream and waits until the server has, too (RFC 6120 §4.4).
     pub fn disconnect(&mut self) -> Result<()> {
         self.write(b"</stream:stream>")?;

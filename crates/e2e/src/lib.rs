@@ -33,11 +33,13 @@ mod performance;
 mod server;
 
 mod clients;
+mod disk;
 mod suite;
 
 pub mod hostile;
 
 pub use clients::run_clients;
+pub use disk::run_disk;
 pub use error::{Error, Result};
 pub use server::{Launch, Listeners};
 pub use suite::{Tally, run_scripts};

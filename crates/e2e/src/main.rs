@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use jackdaw_e2e::{Launch, Result, Tally, hostile, run_clients, run_scripts};
+use jackdaw_e2e::{Launch, Result, Tally, hostile, run_clients, run_disk, run_scripts};
 
 const USAGE: &str = "\
 jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
 
   scripts [PATH…]   performs scripts, or all of crates/e2e/scripts
+  disk [NAME…]      puts the store on disks that fail, or those of the named tests
   clients LIST      runs the third-party clients of a list that `cargo xtask clients` wrote
   hostile [--seed N] [ACT…]
                     plays hostile clients beside healthy ones
@@ -49,6 +50,7 @@ fn run(arguments: &[&str]) -> Option<Result<Tally>> {
             let paths: Vec<PathBuf> = paths.iter().map(PathBuf::from).collect();
             Some(run_scripts(&launch, &paths))
         }
+        ["disk", names @ ..] => Some(run_disk(&launch, names)),
         ["clients", list] => Some(run_clients(&launch, Path::new(list))),
         ["hostile", rest @ ..] => {
             let options = hostile_options(rest)?;

@@ -1,7 +1,7 @@
 //! A server process of one's own: its data directory, its ports, its end.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long to wait before looking again whether a process came up or went down.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// The same where the time itself is measured.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Bytes of the log that a failure shows.
 const LOG_TAIL: usize = 4_000;
@@ -120,19 +123,11 @@ impl Server {
 
     /// Starts the process and waits until it accepts connections.
     pub fn start(&mut self) -> Result<()> {
-        let log = File::options().create(true).append(true).open(self.log_file());
-        let log = log.map_err(Error::io("opening the log"))?;
-        let child = self
-            .command()
-            .arg("serve")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().map_err(Error::io("opening the log"))?)
-            .stderr(log)
-            .spawn()
-            .map_err(Error::io(format!("starting {}", self.binary.display())))?;
-        let child = self.process.insert(child);
+        self.spawn()?;
         let deadline = Instant::now() + PATIENCE;
-        for port in self.listeners.all() {
+        let listeners = self.listeners.all();
+        let child = self.process.as_mut().expect("it was just started");
+        for port in listeners {
             while TcpStream::connect(port).is_err() {
                 if let Ok(Some(status)) = child.try_wait() {
                     return Err(Error::Server(format!("ended at once: {status}")));
@@ -143,6 +138,44 @@ impl Server {
                 std::thread::sleep(GLANCE);
             }
         }
+        Ok(())
+    }
+
+    /// Starts the process; how long it takes until a client is let in and answered.
+    pub fn start_to_first_answer(&mut self) -> Result<Duration> {
+        let began = Instant::now();
+        self.spawn()?;
+        let header = "<stream:stream xmlns='jabber:client' to='localhost' version='1.0' \
+                      xmlns:stream='http://etherx.jabber.org/streams'>";
+        while began.elapsed() < PATIENCE {
+            let Ok(mut client) = TcpStream::connect(self.listeners.plain) else {
+                std::thread::sleep(MOMENT);
+                continue;
+            };
+            client.set_read_timeout(Some(PATIENCE)).map_err(Error::io("read timeout"))?;
+            let mut byte = [0];
+            let answered =
+                client.write_all(header.as_bytes()).and_then(|()| client.read(&mut byte));
+            // Listeners open one after another; a connection that is reset came between.
+            if matches!(answered, Ok(1)) {
+                return Ok(began.elapsed());
+            }
+        }
+        Err(Error::Server("does not answer".into()))
+    }
+
+    fn spawn(&mut self) -> Result<()> {
+        let log = File::options().create(true).append(true).open(self.log_file());
+        let log = log.map_err(Error::io("opening the log"))?;
+        let child = self
+            .command()
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(Error::io("opening the log"))?)
+            .stderr(log)
+            .spawn()
+            .map_err(Error::io(format!("starting {}", self.binary.display())))?;
+        self.process = Some(child);
         Ok(())
     }
 
@@ -217,6 +250,21 @@ impl Server {
     /// All of its log.
     pub fn whole_log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(self.log_file()).unwrap_or_default()).into_owned()
+    }
+
+    /// Forgets a process that has ended by itself.
+    pub fn forget(&mut self) {
+        if let Some(mut child) = self.process.take() {
+            // It has ended, or is ended now.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// What is logged from here on is all there is.
+    pub fn clear_log(&self) {
+        // It may not have been started yet.
+        let _ = std::fs::remove_file(self.log_file());
     }
 
     /// The end of its log.

@@ -4,6 +4,7 @@
 //! never written; the others get a spool row, which lets the sender's `h` go on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jackdaw_ext::Effects;
 use jackdaw_jid::BareJid;
@@ -14,6 +15,10 @@ use jackdaw_store::{Batch, Durability, StoreError};
 use crate::Router;
 use crate::ledger::{Abandoned, Entry, Row};
 use crate::spool::{Offline, SPOOL, row_batch};
+
+/// How long a row waits that the store had no place for: a full disk passes, and so does a full
+/// queue.
+const WRITE_RETRY: Duration = Duration::from_secs(1);
 
 impl Router {
     /// A delivery that carries this token was acknowledged, or written where nobody acknowledges.
@@ -168,6 +173,11 @@ impl Router {
         let Some((receipt, closed)) = found else { return };
         if let Some(receipt) = receipt {
             self.accepted(receipt);
+        }
+        if closed.is_none() && matches!(outcome, Err(StoreError::Busy | StoreError::Full)) {
+            let router = Arc::clone(self);
+            let again = async move { router.write_unsettled(settle) };
+            self.services.spawn.after(WRITE_RETRY, Box::pin(again));
         }
         // Every session was done with it while the row was written.
         match closed {

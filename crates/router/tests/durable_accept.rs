@@ -131,6 +131,23 @@ fn a_row_that_cannot_be_written_leaves_it_to_the_client() {
 }
 
 #[test]
+fn a_row_that_found_no_room_is_written_when_there_is_some() {
+    for error in [StoreError::Busy, StoreError::Full] {
+        let world = World::new();
+        let romeo = world.connect(ROMEO);
+        let _juliet = world.managed("juliet@example.net/balcony");
+        world.engine.set(Mode::Fail(error));
+        world.send_numbered(&romeo, 1, &chat(JULIET, "1"));
+        world.linger();
+        assert!(world.accepted(&romeo).is_empty());
+        world.engine.set(Mode::Through);
+        world.pass(1_000);
+        assert_eq!(world.accepted(&romeo), [1]);
+        assert_eq!(spool(&world), "1");
+    }
+}
+
+#[test]
 fn every_client_must_acknowledge_before_the_message_is_accepted() {
     let world = World::new();
     let romeo = world.connect(ROMEO);

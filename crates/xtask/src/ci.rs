@@ -32,6 +32,7 @@ const STEPS: &[Step] = &[
     ("scripts on io_uring", |workspace| scripts(workspace, DRIVERS[1], &[])),
     ("hostile on epoll", |workspace| hostile(workspace, DRIVERS[0], &[])),
     ("hostile on io_uring", |workspace| hostile(workspace, DRIVERS[1], &[])),
+    ("disk", |workspace| disk(workspace, &[])),
     ("clients on epoll", |workspace| clients::run(workspace, DRIVERS[0], &[])),
     ("clients on io_uring", |workspace| clients::run(workspace, DRIVERS[1], &[])),
 ];
@@ -123,6 +124,12 @@ pub fn scripts(workspace: &Workspace, driver: &str, scripts: &[&str]) -> Result<
 pub fn hostile(workspace: &Workspace, driver: &str, arguments: &[&str]) -> Result<Tally> {
     let mut runner = end_to_end(workspace, driver)?;
     counting(runner.arg("hostile").args(arguments))
+}
+
+/// Tests on disks that fail; all of them if none is named.
+pub fn disk(workspace: &Workspace, names: &[&str]) -> Result<Tally> {
+    let mut runner = end_to_end(workspace, "auto")?;
+    counting(runner.arg("disk").args(names))
 }
 
 /// The end-to-end runner, aimed at the release binary, which is built if need be.

@@ -43,6 +43,7 @@ cargo xtask <command>
                      end-to-end scripts against the release binary
   fuzz [TARGET…] [--seconds N|--hours N]
                      the fuzz targets, all of them or those named, for so long in all
+  disk [TEST…]       the release binary on disks that fill up, fail, forget or change what they hold
   clients [--driver epoll|io_uring] [CLIENT…]
                      third-party clients against the release binary
   hostile [--driver epoll|io_uring] [--seed N] [ACT…]
@@ -84,6 +85,7 @@ fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
             ci::hostile(workspace, driver, rest).map(drop)
         }
         ["fuzz", rest @ ..] => fuzz::run(workspace, rest).map(drop),
+        ["disk", names @ ..] => ci::disk(workspace, names).map(drop),
         ["clients", rest @ ..] => {
             let (driver, names) = driver(rest)?;
             clients::run(workspace, driver, names).map(drop)

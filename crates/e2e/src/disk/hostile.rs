@@ -24,7 +24,6 @@ struct State {
     sync_delay: Duration,
     /// So many syncs fail.
     failing_syncs: u32,
-    syncs: u64,
     /// There is no power: nothing is answered but errors.
     is_off: bool,
 }
@@ -55,7 +54,6 @@ impl HostileDisk {
             image: Image::new(capacity),
             sync_delay: Duration::ZERO,
             failing_syncs: 0,
-            syncs: 0,
             is_off: false,
         };
         HostileDisk { state: Arc::new(Mutex::new(state)) }
@@ -86,11 +84,6 @@ impl HostileDisk {
     /// The next `count` syncs of files fail with EIO, and what they should have written is lost.
     pub fn fail_syncs(&self, count: u32) {
         self.state().failing_syncs = count;
-    }
-
-    /// How often files were synced.
-    pub fn syncs(&self) -> u64 {
-        self.state().syncs
     }
 
     /// Takes the power away: from here on nothing is read or written.
@@ -127,7 +120,6 @@ impl HostileDisk {
     fn sync(&self, number: u64, reply: ReplyEmpty) {
         let delay = {
             let mut state = self.state();
-            state.syncs += 1;
             if state.is_off {
                 return reply.error(Errno::EIO);
             }
@@ -229,9 +221,8 @@ impl Filesystem for HostileDisk {
         _flags: Option<fuser::BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let resized = size.map_or(Ok(()), |size| {
-            self.with(|image| image.resize(ino.0, size as usize))
-        });
+        let resized =
+            size.map_or(Ok(()), |size| self.with(|image| image.resize(ino.0, size as usize)));
         match resized.and_then(|()| self.attributes(ino.0)) {
             Ok(found) => reply.attr(&TTL, &found),
             Err(error) => reply.error(error),

@@ -157,11 +157,7 @@ impl Image {
     }
 
     /// Renames within or between directories; what had the name is replaced.
-    pub fn rename(
-        &mut self,
-        from: (u64, OsString),
-        to: (u64, OsString),
-    ) -> Result<(), Refusal> {
+    pub fn rename(&mut self, from: (u64, OsString), to: (u64, OsString)) -> Result<(), Refusal> {
         let number = self.lookup(from.0, &from.1)?;
         if from.0 == to.0 {
             let change = Change { removed: Some(from.1), added: Some((to.1, number)) };
