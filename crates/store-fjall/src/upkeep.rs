@@ -1,4 +1,4 @@
-//! What goes on beside the commits: the next segment of the log, the flush of memtables, compaction,
+//! What goes on beside the commits: the next segment of the log, flushes, compaction,
 //! and a look at the disk's room and at the tables' checksums.
 
 use std::collections::VecDeque;
@@ -321,7 +321,7 @@ impl Upkeep {
         }
     }
 
-    /// Reads every table once and compares its checksum. Blocks of a table are also checked whenever
+    /// Reads every table once and compares its checksum. Blocks are also checked whenever
     /// they are read; this finds what nobody reads before it is needed, and names the file.
     fn check_tables(&self) {
         let tables = self.tree.tables();
