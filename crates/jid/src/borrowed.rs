@@ -1,7 +1,7 @@
 //! A JID that borrows normalised text.
 
 use crate::Jid;
-use crate::prepare::{is_normal_domain, is_normal_local, is_normal_resource};
+use crate::prepare::{fits, is_normal_domain, is_normal_resource, normal_local_length};
 
 /// A JID in normal form, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +37,15 @@ pub(crate) fn split(text: &str) -> (Option<&str>, &str, Option<&str>) {
 impl<'a> JidRef<'a> {
     /// The JID, if the text is valid and in normal form by the ASCII rules. No allocation; linear.
     pub fn parse_normalised(text: &'a str) -> Option<JidRef<'a>> {
-        let (local, domain, resource) = split(text);
-        let is_normal = local.is_none_or(is_normal_local)
+        // Where the characters of a localpart end there is an `@`, or there is no localpart.
+        let end = normal_local_length(text);
+        let local = text.as_bytes().get(end).filter(|byte| **byte == b'@').map(|_| &text[..end]);
+        let rest = local.map_or(text, |_| &text[end + 1..]);
+        let (domain, resource) = match rest.bytes().position(|byte| byte == b'/') {
+            Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
+            None => (rest, None),
+        };
+        let is_normal = local.is_none_or(fits)
             && is_normal_domain(domain)
             && resource.is_none_or(is_normal_resource);
         if !is_normal {

@@ -33,8 +33,9 @@ pub enum JidError {
     Shape,
 }
 
-pub(crate) fn is_normal_local(text: &str) -> bool {
-    fits(text) && text.bytes().all(|byte| IS_LOCAL[usize::from(byte)])
+/// How many of the first bytes a localpart in normal form may have.
+pub(crate) fn normal_local_length(text: &str) -> usize {
+    text.bytes().take_while(|byte| IS_LOCAL[usize::from(*byte)]).count()
 }
 
 /// The ASCII characters of a localpart in normal form. A table: every stanza's addresses are read.
@@ -76,13 +77,13 @@ pub(crate) fn is_normal_resource(text: &str) -> bool {
     fits(text) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-fn fits(text: &str) -> bool {
+pub(crate) fn fits(text: &str) -> bool {
     (1..=PART_BYTES_MAX).contains(&text.len())
 }
 
 /// Prepares a localpart: UsernameCaseMapped, and the characters of RFC 7622 §3.3.1 refused.
 pub fn prepare_local(text: &str) -> Result<Cow<'_, str>, JidError> {
-    if is_normal_local(text) {
+    if fits(text) && normal_local_length(text) == text.len() {
         return Ok(Cow::Borrowed(text));
     }
     if text.is_empty() || text.len() > RAW_BYTES_MAX {

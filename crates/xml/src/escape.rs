@@ -1,5 +1,7 @@
 //! Text and attribute values as they are written.
 
+use crate::lanes::{Lanes, find};
+
 /// Stands for characters that XML has no way to write (XML 1.0 §2.2).
 const REPLACEMENT: &str = "\u{FFFD}";
 
@@ -42,42 +44,38 @@ fn forbidden(bytes: &[u8]) -> Option<(&'static str, usize)> {
     }
 }
 
-/// Bytes at which a replacement may start.
-const SUSPECT: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 0x20 {
-        table[byte] = true;
-        byte += 1;
-    }
-    let mut others: &[u8] = b"&<>'\"\xEF";
-    while let [first, rest @ ..] = others {
-        table[*first as usize] = true;
-        others = rest;
-    }
-    table
-};
+/// Whether a replacement may start at this byte.
+fn is_suspect(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | b'&' | b'<' | b'>' | b'\'' | b'"' | 0xEF)
+}
+
+fn suspects(lanes: Lanes) -> Lanes {
+    let quotes = lanes.is(b'\'').or(lanes.is(b'"'));
+    let markup = lanes.is(b'&').or(lanes.is(b'<')).or(lanes.is(b'>'));
+    quotes.or(markup).or(lanes.at_most(0x1F)).or(lanes.is(0xEF))
+}
 
 fn escape(
     out: &mut Vec<u8>,
     text: &str,
     replacement: impl Fn(&[u8]) -> Option<(&'static str, usize)>,
 ) {
-    let mut rest = text.as_bytes();
-    out.reserve(rest.len());
-    let mut plain = 0;
-    while let Some(byte) = rest.get(plain) {
-        let found = if SUSPECT[usize::from(*byte)] { replacement(&rest[plain..]) } else { None };
-        let Some((written, length)) = found else {
-            plain += 1;
+    let bytes = text.as_bytes();
+    out.reserve(bytes.len());
+    // Everything before `written` is in `out`, everything before `at` was looked at.
+    let (mut written, mut at) = (0, 0);
+    while let Some(suspect) = find(bytes, at, suspects, is_suspect) {
+        let rest = bytes.get(suspect..).unwrap_or_default();
+        let Some((instead, length)) = replacement(rest) else {
+            at = suspect + 1;
             continue;
         };
-        out.extend_from_slice(&rest[..plain]);
-        out.extend_from_slice(written.as_bytes());
-        rest = &rest[plain + length..];
-        plain = 0;
+        out.extend_from_slice(bytes.get(written..suspect).unwrap_or_default());
+        out.extend_from_slice(instead.as_bytes());
+        at = suspect + length;
+        written = at;
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(bytes.get(written..).unwrap_or_default());
 }
 
 #[cfg(test)]
