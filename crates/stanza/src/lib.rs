@@ -13,6 +13,7 @@ mod delivery;
 mod error;
 pub mod ns;
 mod parse;
+mod parsed;
 mod stanza;
 
 pub use build::Builder;

@@ -3,13 +3,12 @@
 use bytes::Bytes;
 use jackdaw_jid::{Jid, JidRef};
 use jackdaw_xml::{
-    Attribute, Limits, Scope, SharedStr, StanzaTokenizer, Start, Token, Tokenizer, XmlError,
-    canonicalise,
+    Limits, Scope, SharedStr, StanzaTokenizer, Start, Token, Tokenizer, XmlError, canonicalise,
 };
-use smallvec::SmallVec;
 
 use crate::ns;
-use crate::stanza::{Address, Child, IqType, MessageType, PresenceType, Span, Stanza, Type};
+use crate::parsed::{Child, Shared, Span};
+use crate::stanza::{Address, IqType, MessageType, PresenceType, Stanza, Type};
 
 /// Why bytes are no stanza.
 #[derive(Debug, thiserror::Error)]
@@ -48,14 +47,9 @@ impl Stanza {
 struct Draft {
     name: Span,
     kind: Span,
-    id: Span,
-    has_id: bool,
-    lang: Span,
     to: Option<Span>,
     from: Option<Span>,
-    kept: SmallVec<[Span; 3]>,
-    tail: u32,
-    children: SmallVec<[Child; 4]>,
+    parsed: Shared,
 }
 
 /// One pass over the tokens. None for what is valid but not written in the canonical way.
@@ -65,19 +59,20 @@ fn scan(bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Option<Draft>, P
         Some(Token::Start(start)) => root(bytes, &start)?,
         Some(Token::Text(_) | Token::End(_)) | None => return Err(ParseError::NotAStanza),
     };
+    let children = &mut draft.parsed.to_mut().children;
     let mut depth = 1u32;
     while let Some(token) = tokens.next()? {
         match token {
             Token::Start(start) => {
                 depth += 1;
                 if depth == 2 {
-                    draft.children.push(child(bytes, &start));
+                    children.push(child(bytes, &start));
                 }
             }
             Token::End(end) => {
                 depth -= 1;
                 if depth == 1
-                    && let Some(open) = draft.children.last_mut()
+                    && let Some(open) = children.last_mut()
                 {
                     open.whole.end = end.end;
                 }
@@ -92,44 +87,44 @@ fn root(bytes: &[u8], start: &Start<'_, '_>) -> Result<Draft, ParseError> {
     if start.ns != ns::CLIENT {
         return Err(ParseError::NotAStanza);
     }
-    let tail_length = if start.is_empty { 2 } else { 1 };
     let mut draft = Draft {
         name: span_of(bytes, start.local),
-        kind: Span::EMPTY,
-        id: Span::EMPTY,
-        has_id: false,
-        lang: Span::EMPTY,
+        kind: Span::default(),
         to: None,
         from: None,
-        kept: SmallVec::new(),
-        tail: start.end - tail_length,
-        children: SmallVec::new(),
+        parsed: Shared::new(),
     };
-    for attribute in start.attributes {
-        draft.take(attribute);
-    }
+    draft.take(start);
     Ok(draft)
 }
 
 impl Draft {
-    fn take(&mut self, attribute: &Attribute<'_>) {
-        let end = attribute.value_start + attribute.raw.len() as u32;
-        let value = Span { start: attribute.value_start, end };
-        let whole = Span { start: attribute.start, end: attribute.end };
-        match (attribute.prefix, attribute.local) {
-            ("", "to") => return self.to = Some(value),
-            ("", "from") => return self.from = Some(value),
-            // The default namespace of the stream it leaves on is the same.
-            ("", "xmlns") => return,
-            ("", "type") => self.kind = value,
-            ("", "id") => (self.id, self.has_id) = (value, true),
-            ("xml", "lang") => self.lang = value,
-            _ => {}
+    /// Sorts the attributes of the root element.
+    fn take(&mut self, start: &Start<'_, '_>) {
+        let parsed = self.parsed.to_mut();
+        parsed.tail = start.end - if start.is_empty { 2 } else { 1 };
+        for attribute in start.attributes {
+            let end = attribute.value_start + attribute.raw.len() as u32;
+            let value = Span { start: attribute.value_start, end };
+            match (attribute.prefix, attribute.local) {
+                ("", "to") => self.to = Some(value),
+                ("", "from") => self.from = Some(value),
+                // The default namespace of the stream it leaves on is the same.
+                ("", "xmlns") => {}
+                (prefix, local) => {
+                    match (prefix, local) {
+                        ("", "type") => self.kind = value,
+                        ("", "id") => (parsed.id, parsed.has_id) = (value, true),
+                        ("xml", "lang") => parsed.lang = value,
+                        _ => {}
+                    }
+                    parsed.kept.push(Span { start: attribute.start, end: attribute.end });
+                }
+            }
         }
-        self.kept.push(whole);
     }
 
-    fn finish(self, bytes: Bytes) -> Result<Stanza, ParseError> {
+    fn finish(mut self, bytes: Bytes) -> Result<Stanza, ParseError> {
         // The tokenizer found it to be text already; this is what remembers it.
         let text = SharedStr::check(bytes)?;
         let kind = kind_of(self.name.of(&text), self.kind.of(&text));
@@ -137,25 +132,15 @@ impl Draft {
             Some(kind) => kind,
             None => return Err(ParseError::NotAStanza),
         };
-        let stanza = Stanza {
-            to: address(&text, self.to),
-            from: address(&text, self.from),
-            kind,
-            id: self.id,
-            has_id: self.has_id,
-            lang: self.lang,
-            kept: self.kept,
-            tail: self.tail,
-            children: self.children,
-            added: Bytes::new(),
-            text,
-        };
+        let (to, from) = (address(&text, self.to), address(&text, self.from));
+        self.parsed.to_mut().text = text;
+        let stanza = Stanza { kind, to, from, parsed: self.parsed };
         if is_valid { Ok(stanza) } else { Err(ParseError::BadType(Box::new(stanza))) }
     }
 }
 
 fn child(bytes: &[u8], start: &Start<'_, '_>) -> Child {
-    let ns = if start.ns == ns::CLIENT { Span::EMPTY } else { span_of(bytes, start.ns) };
+    let ns = if start.ns == ns::CLIENT { Span::default() } else { span_of(bytes, start.ns) };
     Child {
         whole: Span { start: start.start, end: start.end },
         name: span_of(bytes, start.local),
@@ -169,7 +154,7 @@ fn span_of(bytes: &[u8], part: &str) -> Span {
     let start = (part.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
     match start.checked_add(part.len()) {
         Some(end) if end <= bytes.len() => Span { start: start as u32, end: end as u32 },
-        Some(_) | None => Span::EMPTY,
+        Some(_) | None => Span::default(),
     }
 }
 

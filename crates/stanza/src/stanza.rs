@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jackdaw_jid::{Jid, JidParts, JidRef};
-use jackdaw_xml::{Element, Limits, Scope, SharedStr, XmlError};
-use smallvec::SmallVec;
+use jackdaw_xml::{Element, Limits, Scope, XmlError};
 
 use crate::ns;
+use crate::parsed::{Shared, Span};
 
 /// The three kinds of stanza (RFC 6120 §8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,47 +104,6 @@ pub enum Address {
     Jid(Jid),
 }
 
-/// A range of the stanza's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    pub(crate) start: u32,
-    pub(crate) end: u32,
-}
-
-impl Span {
-    pub(crate) const EMPTY: Span = Span { start: 0, end: 0 };
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.start == self.end
-    }
-
-    /// What stands there. The tokenizer cuts only at ASCII characters.
-    #[inline]
-    pub(crate) fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-}
-
-/// A child element of the stanza: its name and where it stands.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Child {
-    pub whole: Span,
-    pub name: Span,
-    /// Empty: inherited from the stream, `jabber:client`.
-    pub ns: Span,
-    pub is_removed: bool,
-}
-
-impl Child {
-    fn payload<'a>(&self, text: &'a str) -> Payload<'a> {
-        Payload {
-            ns: if self.ns.is_empty() { ns::CLIENT } else { self.ns.of(text) },
-            name: self.name.of(text),
-            xml: self.whole.of(text).as_bytes(),
-        }
-    }
-}
-
 /// One message, presence or iq.
 ///
 /// Cheap to clone (a reference count and some words). The bytes are canonical: every parser reads
@@ -152,22 +111,10 @@ impl Child {
 /// applied by [`Stanza::write_to`].
 #[derive(Clone, Debug)]
 pub struct Stanza {
-    pub(crate) text: SharedStr,
     pub(crate) kind: Type,
     pub(crate) to: Address,
     pub(crate) from: Address,
-    /// The value of `id`, raw. Empty and absent are told apart by `has_id`.
-    pub(crate) id: Span,
-    pub(crate) has_id: bool,
-    /// The value of `xml:lang`, raw.
-    pub(crate) lang: Span,
-    /// Attributes other than `to`, `from` and the default namespace, copied as they came.
-    pub(crate) kept: SmallVec<[Span; 3]>,
-    /// Where the start tag ends: `>` or `/>`.
-    pub(crate) tail: u32,
-    pub(crate) children: SmallVec<[Child; 4]>,
-    /// Serialised children that the server added, written after the sender's.
-    pub(crate) added: Bytes,
+    pub(crate) parsed: Shared,
 }
 
 impl Stanza {
@@ -232,7 +179,9 @@ impl Stanza {
     fn resolve<'a>(&'a self, address: &'a Address) -> Option<JidRef<'a>> {
         match address {
             Address::Absent | Address::Malformed => None,
-            Address::Span(span, parts) => JidRef::from_parts(span.of(&self.text), *parts),
+            Address::Span(span, parts) => {
+                JidRef::from_parts(span.of(&self.parsed.get().text), *parts)
+            }
             Address::Jid(jid) => Some(jid.as_jid_ref()),
         }
     }
@@ -266,18 +215,21 @@ impl Stanza {
 
     /// The `id` attribute, unescaped.
     pub fn id(&self) -> Option<Cow<'_, str>> {
-        self.has_id.then(|| unescape(self.id.of(&self.text)))
+        let parsed = self.parsed.get();
+        parsed.has_id.then(|| unescape(parsed.id.of(&parsed.text)))
     }
 
     /// The `xml:lang` attribute.
     pub fn lang(&self) -> Option<Cow<'_, str>> {
-        (!self.lang.is_empty()).then(|| unescape(self.lang.of(&self.text)))
+        let parsed = self.parsed.get();
+        (!parsed.lang.is_empty()).then(|| unescape(parsed.lang.of(&parsed.text)))
     }
 
     /// The child elements that were not removed, in order.
     pub fn payloads(&self) -> impl Iterator<Item = Payload<'_>> {
-        let text = self.text.as_str();
-        self.children.iter().filter(|child| !child.is_removed).map(|child| child.payload(text))
+        let parsed = self.parsed.get();
+        let text = parsed.text.as_str();
+        parsed.children.iter().filter(|child| !child.is_removed).map(|child| child.payload(text))
     }
 
     /// The first child element of this name.
@@ -291,10 +243,14 @@ impl Stanza {
     }
 
     /// Takes away every child for which `unwanted` says so; says how many there were.
-    pub fn remove_payloads(&mut self, mut unwanted: impl FnMut(Payload<'_>) -> bool) -> usize {
-        let text = self.text.as_str();
+    pub fn remove_payloads(&mut self, unwanted: impl Fn(Payload<'_>) -> bool) -> usize {
+        if !self.payloads().any(&unwanted) {
+            return 0;
+        }
+        let parsed = self.parsed.to_mut();
+        let text = parsed.text.as_str();
         let mut removed = 0;
-        for child in self.children.iter_mut().filter(|child| !child.is_removed) {
+        for child in parsed.children.iter_mut().filter(|child| !child.is_removed) {
             if unwanted(child.payload(text)) {
                 child.is_removed = true;
                 removed += 1;
@@ -305,20 +261,23 @@ impl Stanza {
 
     /// Adds a child after the sender's own.
     pub fn add_payload(&mut self, element: &Element) {
-        let mut added = self.added.to_vec();
+        let parsed = self.parsed.to_mut();
+        let mut added = parsed.added.to_vec();
         element.write_to(&mut added, ns::CLIENT);
-        self.added = Bytes::from(added);
+        parsed.added = Bytes::from(added);
     }
 
     /// Moves the bytes into a buffer of their own. As received they are a slice of a large chunk,
     /// and whoever keeps the stanza for long keeps all of the chunk.
     pub fn unshare(&mut self) {
-        self.text = self.text.unshared();
+        let parsed = self.parsed.to_mut();
+        parsed.text = parsed.text.unshared();
     }
 
     /// About how many bytes [`write_to`](Stanza::write_to) will write; for bounds, not for buffers.
     pub fn size(&self) -> usize {
-        self.text.len() + self.added.len()
+        let parsed = self.parsed.get();
+        parsed.text.len() + parsed.added.len()
     }
 
     /// Writes the stanza as it leaves on a stream whose default namespace is `jabber:client`.
@@ -327,9 +286,10 @@ impl Stanza {
         out.extend_from_slice(self.kind().name().as_bytes());
         self.write_address(out, b" from='", &self.from);
         self.write_address(out, b" to='", &self.to);
-        for attribute in &self.kept {
+        let parsed = self.parsed.get();
+        for attribute in &parsed.kept {
             out.push(b' ');
-            out.extend_from_slice(attribute.of(&self.text).as_bytes());
+            out.extend_from_slice(attribute.of(&parsed.text).as_bytes());
         }
         self.write_payload(out);
     }
@@ -354,17 +314,18 @@ impl Stanza {
     }
 
     fn write_payload(&self, out: &mut Vec<u8>) {
-        let untouched = self.added.is_empty() && self.children.iter().all(|c| !c.is_removed);
-        let payload = self.text.get(self.tail as usize..).unwrap_or_default();
+        let parsed = self.parsed.get();
+        let untouched = parsed.added.is_empty() && parsed.children.iter().all(|c| !c.is_removed);
+        let payload = parsed.text.get(parsed.tail as usize..).unwrap_or_default();
         if untouched {
             out.extend_from_slice(payload.as_bytes());
             return;
         }
         out.push(b'>');
-        for child in self.children.iter().filter(|child| !child.is_removed) {
-            out.extend_from_slice(child.whole.of(&self.text).as_bytes());
+        for child in parsed.children.iter().filter(|child| !child.is_removed) {
+            out.extend_from_slice(child.whole.of(&parsed.text).as_bytes());
         }
-        out.extend_from_slice(&self.added);
+        out.extend_from_slice(&parsed.added);
         out.extend_from_slice(b"</");
         out.extend_from_slice(self.kind().name().as_bytes());
         out.push(b'>');

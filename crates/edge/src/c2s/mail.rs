@@ -12,7 +12,6 @@ use super::{C2sProtocol, Connection, stream_error};
 use crate::{ConnectionId, Io, WorkerIo};
 
 /// Mail for a client stream.
-#[expect(clippy::large_enum_variant, reason = "a box per delivery is an allocation per message")]
 pub enum Mail {
     /// A stanza for its client.
     Deliver(Delivery),

@@ -70,7 +70,6 @@ impl StreamOutbox {
         self.mailbox.get_or_init(|| mailbox.clone());
     }
 
-    #[expect(clippy::result_large_err, reason = "mail goes by value, there and back")]
     pub(super) fn send(&self, to: ConnectionId, mail: Mail) -> Result<(), Mail> {
         if to.worker == WORKER.get() {
             LOCAL.with_borrow_mut(|local| local.push_back((to, mail)));

@@ -69,7 +69,6 @@ pub enum ClientState {
 
 /// A fact that is the driver's to find out.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "an `Event` has room for a stanza anyway")]
 pub enum Request {
     /// Something about an account that authenticates. Answer: [`Answer::Sasl`].
     Sasl {

@@ -274,7 +274,6 @@ impl C2s {
 
     /// Sends a delivery to the client. It comes back where there is no session, and where the
     /// client has left too many unacknowledged.
-    #[expect(clippy::result_large_err, reason = "a delivery goes by value, there and back")]
     pub fn send(&mut self, cx: &mut Cx<'_>, delivery: Delivery) -> Result<(), Delivery> {
         let (session, socket) = match &mut self.state {
             State::Established(session) => (session, Socket::Open),

@@ -47,7 +47,6 @@ impl Session {
 
     /// Sends, queues or holds back a delivery. At the bound it comes back, and the caller does
     /// with it what it does where there is no session.
-    #[expect(clippy::result_large_err, reason = "a delivery goes by value, there and back")]
     pub fn send(
         &mut self,
         config: &C2sConfig,

@@ -1,0 +1,153 @@
+//! What parsing finds in a stanza. Kept once, whatever the number of copies.
+//!
+//! A stanza passes from hand to hand a dozen times on its way, and a broadcast has a copy for every
+//! contact; so what does not differ between copies is behind a reference. The memory for it is used
+//! again: a thread keeps what it let go of, and parsing allocates nothing in steady state.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jackdaw_xml::SharedStr;
+use smallvec::SmallVec;
+
+use crate::ns;
+use crate::stanza::Payload;
+
+/// A range of the stanza's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+
+    /// What stands there. The tokenizer cuts only at ASCII characters.
+    #[inline]
+    pub(crate) fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// A child element of the stanza: its name and where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Child {
+    pub whole: Span,
+    pub name: Span,
+    /// Empty: inherited from the stream, `jabber:client`.
+    pub ns: Span,
+    pub is_removed: bool,
+}
+
+impl Child {
+    #[inline]
+    pub fn payload<'a>(&self, text: &'a str) -> Payload<'a> {
+        Payload {
+            ns: if self.ns.is_empty() { ns::CLIENT } else { self.ns.of(text) },
+            name: self.name.of(text),
+            xml: self.whole.of(text).as_bytes(),
+        }
+    }
+}
+
+/// The bytes of a stanza and what stands where in them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Parsed {
+    pub text: SharedStr,
+    /// The value of `id`, raw. Empty and absent are told apart by `has_id`.
+    pub id: Span,
+    pub has_id: bool,
+    /// The value of `xml:lang`, raw.
+    pub lang: Span,
+    /// Attributes other than `to`, `from` and the default namespace, copied as they came.
+    pub kept: SmallVec<[Span; 3]>,
+    /// Where the start tag ends: `>` or `/>`.
+    pub tail: u32,
+    pub children: SmallVec<[Child; 4]>,
+    /// Serialised children that the server added, written after the sender's.
+    pub added: Bytes,
+}
+
+/// Parsed stanzas whose memory a thread keeps: what a turn of a worker has in hand at once, 150 KB.
+const SPARE_MAX: usize = 512;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Arc<Parsed>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A reference to what was parsed; the last one gives the memory back to its thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared(
+    /// None only while it is dropped.
+    Option<Arc<Parsed>>,
+);
+
+impl Shared {
+    /// An empty one.
+    pub fn new() -> Shared {
+        let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+        Shared(Some(spare.unwrap_or_default()))
+    }
+
+    #[inline]
+    pub fn get(&self) -> &Parsed {
+        self.0.as_ref().expect("only a drop takes it")
+    }
+
+    /// To change it; other stanzas that share it keep what they have.
+    pub fn to_mut(&mut self) -> &mut Parsed {
+        Arc::make_mut(self.0.as_mut().expect("only a drop takes it"))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(mut parsed) = self.0.take() else { return };
+        // Whoever else has it will come here too.
+        let Some(unused) = Arc::get_mut(&mut parsed) else { return };
+        if unused.kept.spilled() || unused.children.spilled() {
+            // An unusual stanza; its memory is not kept for the usual ones.
+            return;
+        }
+        *unused = Parsed::default();
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE_MAX {
+                spare.push(parsed);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_used_again_once_nobody_has_it() {
+        let mut first = Shared::new();
+        first.to_mut().tail = 7;
+        let second = first.clone();
+        let place = std::ptr::from_ref(first.get());
+        drop(first);
+        let other = Shared::new();
+        assert_ne!(std::ptr::from_ref(other.get()), place, "somebody still has it");
+        drop(second);
+        let again = Shared::new();
+        assert_eq!(std::ptr::from_ref(again.get()), place);
+        assert_eq!(again.get().tail, 0, "nothing is left in it");
+    }
+
+    #[test]
+    fn a_change_is_seen_by_nobody_else() {
+        let mut first = Shared::new();
+        let second = first.clone();
+        first.to_mut().tail = 7;
+        assert_eq!((first.get().tail, second.get().tail), (7, 0));
+    }
+}
