@@ -24,9 +24,9 @@ pub trait Presence: Send + Sync {
     /// subscribe, subscribed, unsubscribe, unsubscribed leaving a session of ours (RFC 6121 §3).
     fn subscription_outbound(&self, ctx: Ctx, stanza: Stanza) -> Pending<()>;
 
-    /// Any presence that reached the owner of this account, addressed to its bare JID; a probe or
-    /// subscription stanza also if it is addressed to one of its full JIDs. The account need not
-    /// exist: to ask for a subscription or to probe is answered as if it did.
+    /// A probe or subscription stanza that reached the owner of this account, addressed to its bare
+    /// JID or to one of its full JIDs. The account need not exist: to ask for a subscription or to
+    /// probe is answered as if it did.
     fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()>;
 
     /// The account is about to be deleted: ends its subscriptions, so that whoever gets its name

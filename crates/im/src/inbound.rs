@@ -1,4 +1,5 @@
-//! Presence that reached the owner of its recipient's account (RFC 6121 §8.5.2.1.2).
+//! Probes and subscription stanzas that reached the owner of their recipient's account. Other
+//! presence is only shown, which the router does (RFC 6121 §8.5.2.1.2).
 
 use jackdaw_ext::Ctx;
 use jackdaw_jid::BareJid;
@@ -7,16 +8,6 @@ use jackdaw_stanza::{PresenceType, Stanza};
 use crate::rosters::Rosters;
 use crate::subscription::Handshake;
 use crate::{probe, subscribe};
-
-/// Presence that is only shown to the available resources: nearly all of it. From contacts and
-/// strangers alike: a stranger's is directed presence (§4.6.4), and whether the user wants to hear
-/// of strangers is for the user's block list.
-pub(crate) fn is_shown_as_it_is(stanza: &Stanza) -> bool {
-    matches!(
-        stanza.presence_type(),
-        Some(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error)
-    )
-}
 
 /// A probe or subscription stanza to an account or to one of its resources.
 pub(crate) async fn receive(rosters: &Rosters, ctx: &Ctx, owner: &BareJid, stanza: Stanza) {

@@ -145,10 +145,6 @@ impl Presence for Im {
     }
 
     fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()> {
-        if inbound::is_shown_as_it_is(&stanza) {
-            push::show_available(&ctx, &account, &stanza);
-            return Box::pin(std::future::ready(()));
-        }
         let rosters = self.rosters.clone();
         Box::pin(async move { inbound::receive(&rosters, &ctx, &account, stanza).await })
     }

@@ -13,7 +13,7 @@ use jackdaw_ext::{
     Accounts, Clock, Command, Ctx, Effect, Hosts, Locks, Outbox, Pending, Presence, Random,
     Registry, Services, Spawn, Timestamp,
 };
-use jackdaw_jid::{BareJid, Jid};
+use jackdaw_jid::BareJid;
 use jackdaw_router::bind::AccountKind;
 use jackdaw_router::{Router, RouterConfig};
 use jackdaw_session::{Address, Availability, Session, Sessions};
@@ -111,14 +111,7 @@ impl Presence for Fan {
         done()
     }
 
-    /// As the real one: shown to the available resources.
-    fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()> {
-        for session in ctx.services().sessions.of(account.as_str()) {
-            if session.is_available() {
-                let copy = stanza.addressed_to(Jid::from(session.jid().clone()));
-                ctx.effect(Effect::Deliver(session, copy));
-            }
-        }
+    fn inbound(&self, _: Ctx, _: BareJid, _: Stanza) -> Pending<()> {
         done()
     }
 

@@ -114,8 +114,12 @@ impl Router {
         }
     }
 
-    /// Every queue it could go to is at its bound (P7: said, not dropped).
+    /// Every queue it could go to is at its bound (P7: said, not dropped). Presence is not
+    /// answered: whoever sent it told a whole roster.
     fn refuse_full(&self, stanza: &Stanza, effects: &mut Effects) {
+        if stanza.kind() == Kind::Presence {
+            return self.stats.add(Count::Dropped);
+        }
         self.refuse(stanza, &StanzaError::resource_constraint(), effects);
     }
 

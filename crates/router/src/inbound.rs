@@ -131,8 +131,7 @@ impl Router {
         if !passed.is_continue() {
             return;
         }
-        let is_full = stanza.to().is_some_and(|to| to.is_full());
-        if is_full && is_plain_presence(&stanza) {
+        if is_plain_presence(&stanza) {
             self.select(found, stanza, None, effects);
             return;
         }

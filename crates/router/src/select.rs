@@ -83,7 +83,11 @@ impl Router {
 
     /// RFC 6121 §8.5.2: addressed to the bare JID.
     fn to_bare(&self, account: &Account, stanza: &Stanza) -> Choice {
-        let Type::Message(kind) = stanza.kind_and_type() else { return Choice::Drop };
+        let kind = match stanza.kind_and_type() {
+            Type::Message(kind) => kind,
+            Type::Presence(_) => return self.to_available(account.jid()),
+            Type::Iq(_) => return Choice::Drop,
+        };
         match kind {
             // §8.5.2.1.1: never to the resources of an account.
             MessageType::Groupchat => return Choice::Refuse(StanzaError::service_unavailable()),
@@ -114,6 +118,15 @@ impl Router {
             Type::Presence(_) => Choice::Drop,
             Type::Iq(_) => Choice::Refuse(StanzaError::service_unavailable()),
         }
+    }
+
+    /// §8.5.2.1.2: presence that says how somebody is goes to every available resource. From
+    /// contacts and strangers alike: a stranger's is directed presence (§4.6.4), and whether the
+    /// user wants to hear of strangers is for the user's block list.
+    fn to_available(&self, account: &BareJid) -> Choice {
+        let mut sessions = self.services.sessions.of(account.as_str());
+        sessions.retain(|session| session.is_available());
+        if sessions.is_empty() { Choice::Drop } else { Choice::Sessions(sessions) }
     }
 
     /// Every available resource that wants messages to the bare JID. All of them, not the "most

@@ -228,11 +228,16 @@ impl World {
             kind,
             PresenceType::Available | PresenceType::Unavailable | PresenceType::Error
         );
-        if to.is_full() && is_plain {
-            if let Some(session) = self.services.sessions.find(to.as_jid_ref()) {
-                self.note(session.jid().as_str(), &stanza);
+        if is_plain {
+            if to.is_full() {
+                if let Some(session) = self.services.sessions.find(to.as_jid_ref()) {
+                    self.note(session.jid().as_str(), &stanza);
+                }
+                return Vec::new();
             }
-            return Vec::new();
+            let sessions = self.services.sessions.of(to.bare_str()).into_iter();
+            let available = sessions.filter(|session| session.is_available());
+            return available.map(|session| Effect::Deliver(session, stanza.clone())).collect();
         }
         let ctx = self.ctx(None, &to.to_bare());
         ready(self.im.inbound(ctx.clone(), to.to_bare(), stanza));

@@ -41,20 +41,11 @@ impl Presence for Plain {
         done()
     }
 
-    /// Plain presence is shown; of anything else every connected resource gets a note, so that a
-    /// test sees that it came here.
-    fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()> {
-        let is_plain = matches!(
-            stanza.presence_type(),
-            Some(PresenceType::Available | PresenceType::Unavailable | PresenceType::Error)
-        );
+    /// Every connected resource gets a note, so that a test sees that it came here.
+    fn inbound(&self, ctx: Ctx, account: BareJid, _: Stanza) -> Pending<()> {
         for session in ctx.services().sessions.of(account.as_str()) {
-            if is_plain && session.is_available() {
-                ctx.effect(Effect::Deliver(session, stanza.clone()));
-            } else if !is_plain {
-                let note = Builder::message().with_type("headline").id("presence").build();
-                ctx.effect(Effect::Deliver(session, note));
-            }
+            let note = Builder::message().with_type("headline").id("presence").build();
+            ctx.effect(Effect::Deliver(session, note));
         }
         done()
     }
