@@ -8,7 +8,6 @@ use super::timer::Timer;
 use super::{ACK_DELAY_MAX, C2s, Cx};
 use crate::StreamError;
 use crate::xml::{attribute, declare};
-use bytes::Bytes;
 use jackdaw_stanza::{Condition, Delivery, IqType, ParseError, Stanza, StanzaError, Type, ns};
 use jackdaw_xml::{Element, StanzaTokenizer, Token, Tokenizer};
 use std::borrow::Cow;
@@ -45,7 +44,11 @@ impl C2s {
         }
         let bytes = match xml {
             Cow::Borrowed(xml) => cx.arena.copy(xml),
-            Cow::Owned(xml) => Bytes::from(xml.into_boxed_slice()),
+            Cow::Owned(xml) => {
+                let bytes = cx.arena.copy(&xml);
+                cx.arena.give_buffer(xml);
+                bytes
+            }
         };
         match Stanza::parse(bytes.clone(), &self.input.scope, self.limits()) {
             Ok(stanza) => self.receive(cx, stanza),

@@ -1,5 +1,6 @@
 //! From bytes to frames, however they were cut.
 
+use jackdaw_stdx::Arena;
 use jackdaw_xml::{Frame, Framer, Limits, Scan, Scope, XmlError};
 use std::borrow::Cow;
 
@@ -30,9 +31,17 @@ impl Input {
     }
 
     /// Takes the next frame off the front of the bytes, or all of them if it is not finished.
-    pub fn read<'a>(&mut self, limits: &Limits, bytes: &'a [u8]) -> Result<Read<'a>, XmlError> {
+    pub fn read<'a>(
+        &mut self,
+        arena: &mut Arena,
+        limits: &Limits,
+        bytes: &'a [u8],
+    ) -> Result<Read<'a>, XmlError> {
         match self.framer.scan(limits, bytes)? {
             Scan::Partial => {
+                if self.partial.capacity() == 0 {
+                    self.partial = arena.take_buffer();
+                }
                 self.partial.extend_from_slice(bytes);
                 Ok(Read { consumed: bytes.len(), frame: None })
             }

@@ -166,7 +166,7 @@ impl C2s {
 
     fn read(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<usize, StreamError> {
         let limits = *self.limits();
-        let read = self.input.read(&limits, bytes)?;
+        let read = self.input.read(cx.arena, &limits, bytes)?;
         if let Some(negotiation) = &mut self.negotiation {
             negotiation.charge(read.consumed, &self.config.limits)?;
         }
