@@ -30,11 +30,15 @@ type Result<T> = std::result::Result<T, Failure>;
 /// The first argument of the process that is the raw relay.
 const RELAY: &str = "raw-relay";
 
+/// The first argument of the process that is the storage engine alone.
+const COMMIT: &str = "storage-engine";
+
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(RELAY) {
-        return exit(relay::serve());
+    match std::env::args().nth(1).as_deref() {
+        Some(RELAY) => exit(relay::serve()),
+        Some(COMMIT) => exit(probe::commit_for_figure()),
+        _ => exit(run(&Options::parse())),
     }
-    exit(run(&Options::parse()))
 }
 
 fn exit(result: Result<()>) -> ExitCode {

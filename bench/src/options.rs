@@ -1,12 +1,13 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
 /// What the release server costs, beside a raw relay on the same machine.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "jackdaw-bench")]
 pub struct Options {
     /// Rows to measure, by name or by the beginning of one; all without any.
@@ -35,6 +36,14 @@ pub struct Options {
     /// The server.
     #[arg(long, default_value = "target/release/jackdaw")]
     pub server: PathBuf,
+
+    /// Short sessions of the row `churn`.
+    #[arg(long, default_value_t = 100_000)]
+    pub sessions: usize,
+
+    /// Where a server that counts its allocations tells of them.
+    #[arg(skip)]
+    pub counter: Option<SocketAddr>,
 
     /// Writes `bench/results/<date>-<NAME>.md` and `.json`; nothing is written without it.
     #[arg(long, value_name = "NAME")]

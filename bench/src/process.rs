@@ -70,7 +70,6 @@ impl Cpu {
 }
 
 /// Anonymous memory of a process in bytes: what is its own and not a file's.
-#[allow(dead_code, reason = "the rows of idle sessions are still to come")]
 pub fn anonymous_bytes(pid: u32) -> Result<u64> {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = rollup.lines().find(|line| line.starts_with("Anonymous:"));

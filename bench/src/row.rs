@@ -6,7 +6,6 @@ use crate::spread::Spread;
 use crate::{Result, process};
 
 /// What is asked of a metric.
-#[allow(dead_code, reason = "rows that use all of them are still to come")]
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Target {
     /// At most so many times the reference.
@@ -51,6 +50,8 @@ pub struct Row {
     pub what: &'static str,
     /// What the reference is.
     pub beside: &'static str,
+    /// Whether one measurement says it all.
+    pub once: bool,
     /// What the probes give, in their order.
     pub metrics: Vec<Metric>,
     /// Starts what is needed.
@@ -118,7 +119,8 @@ pub fn measure(row: &Row, options: &Options) -> Result<Outcome> {
         reference: Vec::new(),
     });
     let mut measured: Vec<Measured> = measured.collect();
-    for run in 1..=options.runs() {
+    let runs = if row.once { 1 } else { options.runs() };
+    for run in 1..=runs {
         let began = process::now();
         let subject = sides.subject.measure(options.duration())?;
         for (measured, value) in measured.iter_mut().zip(&subject) {

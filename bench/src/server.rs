@@ -54,7 +54,11 @@ impl Server {
         let binary = options.server.canonicalize().map_err(|error| {
             format!("{}: {error}; build it, or name it by --server", options.server.display())
         })?;
-        let child = process::on_core(process::SERVER_CORE, &binary)
+        let mut command = process::on_core(process::SERVER_CORE, &binary);
+        if let Some(counter) = options.counter {
+            command.env("JACKDAW_COUNTER", counter.to_string());
+        }
+        let child = command
             .current_dir(folder.path())
             .arg("--config")
             .arg(&config)
@@ -173,7 +177,8 @@ probe_interval_secs = 86_400
     )
 }
 
-fn free_port() -> Result<SocketAddr> {
+/// A port of 127.0.0.1 that nobody listens on.
+pub fn free_port() -> Result<SocketAddr> {
     // Linux gives the same port to nobody else until this is bound again or a while has passed.
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }

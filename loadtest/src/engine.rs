@@ -20,6 +20,9 @@ const BUFFER: usize = 256 * 1024;
 /// Events taken in one turn.
 const EVENTS: usize = 1024;
 
+/// How long to wait for events, so that the end of patience is noticed.
+const GLANCE: Duration = Duration::from_millis(20);
+
 /// Limits of what a server may send; an answer with a large roster is the longest.
 const LIMITS: Limits = Limits::after_auth();
 
@@ -106,7 +109,52 @@ impl Engine {
         Ok(id)
     }
 
-    /// Turns until `done` or a behaviour says so; an error if that takes longer than `patience`.
+    /// Connects `total` clients, `at_once` of them at the same time on their way, and turns until
+    /// all are where their plans say.
+    #[expect(clippy::disallowed_methods, reason = "load is made in real time")]
+    pub fn ramp<B: Behaviour>(
+        &mut self,
+        behaviour: &mut B,
+        total: usize,
+        at_once: usize,
+        patience: Duration,
+        mut plan: impl FnMut(usize) -> Plan,
+    ) -> Result<()> {
+        let end = Instant::now() + patience;
+        let before = self.counts.established;
+        let mut begun = 0;
+        loop {
+            let there = (self.counts.established - before) as usize;
+            if there >= total {
+                return Ok(());
+            }
+            if Instant::now() > end {
+                return Err(Error::Late("the login of all"));
+            }
+            while begun < total && begun - there < at_once {
+                self.connect(plan(begun))?;
+                begun += 1;
+            }
+            self.turn(behaviour, Some(GLANCE))?;
+        }
+    }
+
+    /// Turns for `duration`, and waits for events up to `wait` at a time.
+    #[expect(clippy::disallowed_methods, reason = "load is made in real time")]
+    pub fn run_for<B: Behaviour>(
+        &mut self,
+        behaviour: &mut B,
+        duration: Duration,
+        wait: Duration,
+    ) -> Result<()> {
+        let end = Instant::now() + duration;
+        while Instant::now() < end {
+            self.turn(behaviour, Some(wait))?;
+        }
+        Ok(())
+    }
+
+    /// Turns until `done`; an error if that takes longer than `patience`.
     #[expect(clippy::disallowed_methods, reason = "load is made in real time")]
     pub fn run<B: Behaviour>(
         &mut self,
@@ -115,11 +163,8 @@ impl Engine {
         patience: Duration,
         mut done: impl FnMut(&Engine, &B) -> bool,
     ) -> Result<()> {
-        /// So that `done` and the end of patience are looked at.
-        const GLANCE: Duration = Duration::from_millis(20);
         let end = Instant::now() + patience;
-        self.io.stopped = false;
-        while !self.io.stopped && !done(self, behaviour) {
+        while !done(self, behaviour) {
             if Instant::now() > end {
                 return Err(Error::Late(what));
             }

@@ -24,8 +24,6 @@ pub struct Io {
     /// Places that become free when the turn is over: no event of the turn may meet their next
     /// client.
     pub(crate) freed: Vec<ClientId>,
-    /// A stop that a behaviour asked for.
-    pub(crate) stopped: bool,
 }
 
 impl Io {
@@ -69,11 +67,6 @@ impl Io {
         {
             self.freed.push(client);
         }
-    }
-
-    /// Ends the current [`run`](crate::Engine::run).
-    pub fn stop(&mut self) {
-        self.stopped = true;
     }
 
     pub(crate) fn keep(&mut self, mut buffer: Vec<u8>) {

@@ -17,7 +17,7 @@ pub struct Target {
     /// Direct TLS (XEP-0368), if any.
     pub(crate) tls: Option<Arc<ClientConfig>>,
     /// How many loopback addresses connections come from, in turn; 0 leaves it to the kernel.
-    pub sources: u16,
+    pub sources: u8,
 }
 
 impl Target {
@@ -33,16 +33,14 @@ impl Target {
 
     /// Spreads connections over `sources` addresses: the kernel gives one some 28,000 ports.
     #[must_use]
-    pub fn from_sources(self, sources: u16) -> Target {
+    pub fn from_sources(self, sources: u8) -> Target {
         Target { sources, ..self }
     }
 
-    /// The address the `n`th connection comes from: 127.1.0.1 and on.
+    /// The address the `n`th connection comes from: 127.1.0.1, 127.1.1.1 and on.
     pub(crate) fn source(&self, n: usize) -> Option<SocketAddr> {
-        let sources = usize::from(self.sources);
-        let index = n.checked_rem(sources)?;
-        let [high, low] = u16::try_from(index).ok()?.to_be_bytes();
-        Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 1 + high, low, 1)), 0))
+        let index = u8::try_from(n.checked_rem(usize::from(self.sources))?).ok()?;
+        Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 1, index, 1)), 0))
     }
 }
 
