@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use jackdaw_loadtest::behaviour::Crowd;
-use jackdaw_loadtest::{Engine, Identity, Method, Plan};
+use jackdaw_loadtest::{Engine, Identity, Method, Plan, Target};
 
-use super::{PATIENCE, Probe, account_by, micros_each, settle};
+use super::{PATIENCE, Probe, account, account_by, micros_each, settle};
 use crate::Result;
 use crate::options::Options;
 use crate::process::Cpu;
 use crate::server::Server;
 
-/// Logins of one measurement: half a second of a server's time, so that ticks do not matter.
-const LOGINS: usize = 4_000;
+/// Logins of one measurement: some tenths of a second of a server's time.
+const LOGINS: usize = 2_000;
 
 /// Clients that are on their way at the same time.
 const AT_ONCE: usize = 64;
@@ -20,66 +20,89 @@ const AT_ONCE: usize = 64;
 /// Source addresses, for a connection's port is not to be had again for a minute.
 const SOURCES: u8 = 50;
 
-/// How clients log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// SCRAM-SHA-256, bind, presence: four round trips.
-    Scram,
-    /// SASL2 with Bind 2 and a token, presence: two.
-    Fast,
-}
-
-/// Logins, and the server that takes them.
-pub struct Login {
+/// A server whose accounts log in and leave again.
+struct Accounts {
     server: Server,
     cpu: Cpu,
-    way: Way,
-    /// By the account's number, for [`Way::Fast`].
+}
+
+/// Logins by SCRAM-SHA-256 without TLS: four round trips.
+pub struct ScramLogin {
+    accounts: Accounts,
+}
+
+/// Logins by SASL2 with Bind 2 and a token: two round trips.
+///
+/// SASL2 is for encrypted streams only (XEP-0388 §3), so these come with a TLS handshake, which
+/// costs more than all the rest. Logins by SCRAM with TLS and without it tell how much that is.
+pub struct FastLogin {
+    accounts: Accounts,
+    /// Everybody, with a token.
     identities: Vec<Identity>,
 }
 
-impl Login {
-    /// A server with accounts. For [`Way::Fast`] every account has got a token.
-    pub fn new(options: &Options, way: Way) -> Result<Login> {
+impl ScramLogin {
+    /// A server with accounts.
+    pub fn new(options: &Options) -> Result<ScramLogin> {
+        Ok(ScramLogin { accounts: Accounts::new(options)? })
+    }
+}
+
+impl FastLogin {
+    /// A server whose accounts have tokens.
+    pub fn new(options: &Options) -> Result<FastLogin> {
+        let mut accounts = Accounts::new(options)?;
+        let plan = |n| account_by(n, Method::Sasl2Scram);
+        let (_, identities) = accounts.log_in(Server::tls, plan)?;
+        Ok(FastLogin { accounts, identities })
+    }
+}
+
+impl Accounts {
+    fn new(options: &Options) -> Result<Accounts> {
         let server = Server::start(options, LOGINS)?;
         let cpu = server.cpu();
-        let mut login = Login { server, cpu, way, identities: Vec::new() };
-        if way == Way::Fast {
-            login.all(|n| account_by(n, Method::Sasl2Scram))?;
-        }
-        Ok(login)
+        Ok(Accounts { server, cpu })
     }
 
-    /// Everybody logs in, then everybody leaves; the server's time for the former.
-    fn all(&mut self, plan: impl Fn(usize) -> Plan) -> Result<f64> {
-        let mut engine = Engine::new(self.server.plain().from_sources(SOURCES))?;
-        let mut crowd = Crowd { keeps_identities: self.way == Way::Fast, ..Crowd::default() };
+    /// Everybody logs in, then everybody leaves: the server's time for one login, and who it was.
+    fn log_in(
+        &mut self,
+        listener: fn(&Server) -> Target,
+        plan: impl Fn(usize) -> Plan,
+    ) -> Result<(f64, Vec<Identity>)> {
+        let mut engine = Engine::new(listener(&self.server).from_sources(SOURCES))?;
+        let mut crowd = Crowd { keeps_identities: true, ..Crowd::default() };
         settle(&mut self.cpu)?;
         let before = self.cpu.read()?;
         engine.ramp(&mut crowd, LOGINS, AT_ONCE, PATIENCE, plan)?;
         let time = self.cpu.read()? - before;
         crowd.leave(engine.io());
-        engine
-            .run(&mut crowd, "the leaving of all", PATIENCE, |engine, _| engine.clients() == 0)?;
-        // A token may have been replaced.
-        self.identities = crowd.identities;
-        Ok(micros_each(time, LOGINS as u64))
+        let what = "the leaving of all";
+        engine.run(&mut crowd, what, PATIENCE, |engine, _| engine.clients() == 0)?;
+        Ok((micros_each(time, LOGINS as u64), crowd.identities))
     }
 }
 
-impl Probe for Login {
+impl Probe for ScramLogin {
     fn measure(&mut self, _: Duration) -> Result<Vec<f64>> {
-        let micros = match self.way {
-            Way::Scram => self.all(|n| account_by(n, Method::ScramSha256))?,
-            Way::Fast => {
-                let identities = std::mem::take(&mut self.identities);
-                let plan = |n: usize| Plan {
-                    identity: identities[n].clone(),
-                    ..account_by(n, Method::Fast)
-                };
-                self.all(plan)?
-            }
-        };
-        Ok(vec![micros])
+        Ok(vec![self.accounts.log_in(Server::plain, account)?.0])
+    }
+}
+
+impl Probe for FastLogin {
+    /// The share of a login by SCRAM, TLS left out of both; the time with TLS of either, and of
+    /// SCRAM without.
+    fn measure(&mut self, _: Duration) -> Result<Vec<f64>> {
+        let identities = std::mem::take(&mut self.identities);
+        let plan =
+            |n: usize| Plan { identity: identities[n].clone(), ..account_by(n, Method::Fast) };
+        // A token may have been replaced.
+        let (fast_tls, identities) = self.accounts.log_in(Server::tls, plan)?;
+        self.identities = identities;
+        let (scram_tls, _) = self.accounts.log_in(Server::tls, account)?;
+        let (scram, _) = self.accounts.log_in(Server::plain, account)?;
+        let handshake = scram_tls - scram;
+        Ok(vec![(fast_tls - handshake) / scram, fast_tls, scram_tls, scram])
     }
 }

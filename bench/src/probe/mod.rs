@@ -14,7 +14,7 @@ pub use churn::Churn;
 pub use idle::Idle;
 pub use latency::Latency;
 pub use load::{broadcast, chat, ping};
-pub use login::{Login, Way};
+pub use login::{FastLogin, ScramLogin};
 pub use offline::OfflineMessages;
 pub use storage::{StorageFigure, serve as commit_for_figure};
 

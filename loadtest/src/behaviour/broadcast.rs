@@ -26,6 +26,8 @@ pub struct Broadcast {
     groups: Groups,
     presence: Vec<u8>,
     is_running: bool,
+    /// Rosters that have come.
+    rosters: usize,
     /// Approvals of subscriptions that have come.
     approved: usize,
     /// Per client: the number of its last change, and the contacts who have not got it.
@@ -46,12 +48,16 @@ impl Broadcast {
             groups,
             presence: [PRESENCE[0], &"0".repeat(DIGITS), PRESENCE[1]].concat().into_bytes(),
             is_running: false,
+            rosters: 0,
             approved: 0,
             changes: vec![(0, 0); clients],
             changed: 0,
             delivered: 0,
         };
         engine.ramp(&mut broadcast, clients, clients, PATIENCE, plan)?;
+        engine.run(&mut broadcast, "the rosters", PATIENCE, |_, broadcast| {
+            broadcast.rosters >= clients
+        })?;
         for client in 0..clients {
             broadcast.subscribe(engine.io(), client);
         }
@@ -109,8 +115,15 @@ impl Load for Broadcast {
 }
 
 impl Behaviour for Broadcast {
+    /// Who has asked for the roster is shown requests for subscriptions (RFC 6121 §2.2).
+    fn established(&mut self, io: &mut Io, client: ClientId, _: &Plan) {
+        io.write(client, b"<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>");
+    }
+
     fn stanza(&mut self, io: &mut Io, client: ClientId, stanza: &[u8]) {
         if !stanza.starts_with(b"<presence") {
+            let is_result = scan::attribute(stanza, "type") == Some(b"result");
+            self.rosters += usize::from(is_result);
             return;
         }
         if let Some(sender) = self.sender(io, client, stanza) {
