@@ -58,6 +58,7 @@ fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     process::take_core(process::CLIENT_CORE)?;
+    let _session = process::Session::raise();
     let mut report = report::Report::new(options);
     for row in wanted {
         eprintln!("{}: {}", row.name, row.what);

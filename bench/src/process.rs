@@ -16,6 +16,9 @@ pub const CLIENT_CORE: u32 = 1;
 /// Priority above whatever else the machine does. Without the right to it, the run goes on.
 const NICENESS: &str = "-5";
 
+/// The session's group and its niceness.
+const AUTOGROUP: &str = "/proc/self/autogroup";
+
 /// A command that runs on `core` only.
 pub fn on_core(core: u32, program: &Path) -> Command {
     let mut command = Command::new("taskset");
@@ -37,6 +40,33 @@ pub fn take_core(core: u32) -> Result<()> {
         eprintln!("no right to priority {NICENESS}: other work on this machine will show");
     }
     Ok(())
+}
+
+/// The weight of this session beside the others, raised for as long as this lives.
+///
+/// Where the kernel groups processes by session (`sched(7)`, autogroup), the priority of a process
+/// counts within its session only, and what other sessions do is kept off by this.
+pub struct Session {
+    before: Option<String>,
+}
+
+impl Session {
+    /// Raises it, where that is possible.
+    pub fn raise() -> Session {
+        let group = std::fs::read_to_string(AUTOGROUP).unwrap_or_default();
+        let before = group.split_whitespace().last().map(str::to_owned);
+        let raised = before.is_some() && std::fs::write(AUTOGROUP, NICENESS).is_ok();
+        Session { before: before.filter(|_| raised) }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // Without the right to it, nothing was raised.
+            let _ = std::fs::write(AUTOGROUP, before);
+        }
+    }
 }
 
 /// CPU time of a process as the scheduler counts it, in nanoseconds.

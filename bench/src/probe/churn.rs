@@ -19,7 +19,7 @@ const ACCOUNTS: usize = 1_000;
 
 /// Clients that are on their way at the same time; far fewer than accounts, so that nobody meets
 /// an earlier session of his own.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 
 /// Source addresses: at some thousand connections a second, each port rests for a minute.
 const SOURCES: u8 = 250;
@@ -53,7 +53,9 @@ impl Probe for Churn {
 /// `sessions` clients log in and say goodbye; what the server holds when all have gone.
 fn pass(engine: &mut Engine, server: &Server, sessions: usize) -> Result<u64> {
     let mut crowd = Crowd { is_passing: true, ..Crowd::default() };
-    engine.ramp(&mut crowd, sessions, AT_ONCE, PATIENCE, |n| account(n % ACCOUNTS))?;
+    // A slow machine does a hundred a second.
+    let patience = PATIENCE + Duration::from_millis(10) * u32::try_from(sessions)?;
+    engine.ramp(&mut crowd, sessions, AT_ONCE, patience, |n| account(n % ACCOUNTS))?;
     engine.run(&mut crowd, "the leaving of all", PATIENCE, |engine, _| engine.clients() == 0)?;
     settle(&mut server.cpu())?;
     anonymous_bytes(server.pid())

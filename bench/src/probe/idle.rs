@@ -14,8 +14,8 @@ use crate::server::{self, Server};
 /// As many as fit into a process that may have 20,000 files open.
 const SESSIONS: usize = 18_000;
 
-/// Clients that are on their way at the same time.
-const AT_ONCE: usize = 64;
+/// Clients that are on their way at the same time: a crowd is to be there soon.
+const AT_ONCE: usize = 512;
 
 /// Source addresses: one has some 28,000 ports, and the run before holds some of them.
 const SOURCES: u8 = 50;
