@@ -44,6 +44,8 @@ pub(crate) struct Committer {
     is_durable: bool,
     /// When what was committed without a sync is synced at the latest.
     sync_at: Option<Instant>,
+    /// The segment is half full, and the next one asked for.
+    is_next_wanted: bool,
 }
 
 impl Committer {
@@ -60,6 +62,7 @@ impl Committer {
             waiting: Vec::new(),
             is_durable: false,
             sync_at: None,
+            is_next_wanted: false,
         }
     }
 
@@ -185,6 +188,11 @@ impl Committer {
         self.log.segment.append(record).map_err(|error| failure(&error))?;
         // From here on the number is taken, whatever becomes of the sync.
         self.log.number = number;
+        let segment = &self.log.segment;
+        if !self.is_next_wanted && segment.room() < segment.capacity / 2 {
+            self.is_next_wanted = true;
+            self.upkeep.want_next();
+        }
         if self.is_durable {
             self.sync()?;
         } else {
@@ -221,6 +229,7 @@ impl Committer {
         // could be lost while later ones are kept.
         self.sync()?;
         let ended = std::mem::replace(&mut self.log.segment, next);
+        self.is_next_wanted = false;
         self.tree.seal(self.log.number);
         self.upkeep.ended(ended.number);
         Ok(())

@@ -205,7 +205,7 @@ fn log_end(log: &Path, replayed: &Replayed) -> io::Result<LogEnd> {
         segment.clear_behind()?;
     }
     for later in &replayed.later {
-        std::fs::remove_file(segment::path(log, *later))?;
+        segment::retire(log, *later)?;
     }
     // What the kernel still held back when the last process ended is now on disk.
     segment.sync()?;

@@ -48,6 +48,8 @@ pub(crate) struct Upkeep {
 /// What is left to do.
 struct State {
     next: Option<Segment>,
+    /// The one that is written is half full.
+    is_next_due: bool,
     /// The number of the segment after that.
     next_number: u64,
     /// Segments whose memtables are not flushed yet, oldest first.
@@ -78,6 +80,7 @@ impl Upkeep {
     ) -> Upkeep {
         let state = State {
             next: None,
+            is_next_due: false,
             next_number,
             ended,
             is_full: false,
@@ -100,6 +103,12 @@ impl Upkeep {
         }
     }
 
+    /// The next segment will be needed soon.
+    pub fn want_next(&self) {
+        self.state.lock().is_next_due = true;
+        self.due.notify_all();
+    }
+
     /// Whether the next segment is ready.
     pub fn has_next(&self) -> bool {
         self.state.lock().next.is_some()
@@ -116,9 +125,10 @@ impl Upkeep {
             let is_behind = state.ended.len() >= SEALED_MAX
                 || is_compacting && self.tree.young_runs() >= YOUNG_RUNS_MAX;
             if !is_behind && let Some(next) = state.next.take() {
-                self.due.notify_all();
+                state.is_next_due = false;
                 return Ok(next);
             }
+            state.is_next_due = true;
             if state.is_full || state.is_closing && state.next.is_none() {
                 return Err(StoreError::Full);
             }
@@ -173,7 +183,8 @@ impl Upkeep {
             let mut state = self.state.lock();
             state.is_full = is_short;
             self.done.notify_all();
-            let is_idle = state.next.is_some() && state.ended.is_empty();
+            let has_next = state.next.is_some() || !state.is_next_due;
+            let is_idle = has_next && state.ended.is_empty();
             if !state.is_closing && (is_idle || is_short) {
                 self.due.wait_for(&mut state, LOOK);
             }
@@ -183,11 +194,12 @@ impl Upkeep {
         }
     }
 
-    /// Sees to it that there is a next segment.
+    /// Sees to it that there is a next segment when it is due. Not before: a server that stores
+    /// little need not write sixteen megabytes of zeros at every start.
     fn prepare(&self) -> Result<(), TreeError> {
         let number = {
             let state = self.state.lock();
-            if state.next.is_some() {
+            if state.next.is_some() || !state.is_next_due {
                 return Ok(());
             }
             state.next_number

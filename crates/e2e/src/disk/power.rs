@@ -4,7 +4,7 @@ use jackdaw_xml::Element;
 
 use super::hostile::HostileDisk;
 use super::image::Survivors;
-use super::stage::{Play, check_ledger, collect, large};
+use super::stage::{Play, check_ledger, collect, large, message};
 use crate::actor::{Actor, SM};
 use crate::connection::Arrival;
 use crate::error::Result;
@@ -18,9 +18,9 @@ const ROUNDS: u64 = 8;
 /// Messages that were acknowledged when power fails; the ones behind them are under way.
 const ACKNOWLEDGED_MIN: u64 = 40;
 
-/// Bytes of a body: segments of the log end, memtables are flushed and tables compacted under
-/// power cuts as well.
-const BODY: usize = 40_000;
+/// Bytes of what somebody else sends meanwhile: segments of the log end, memtables are flushed and
+/// tables compacted under power cuts as well.
+const BALLAST: usize = 200_000;
 
 /// See [`super::TESTS`].
 pub fn run(launch: &Launch) -> Result<()> {
@@ -47,15 +47,16 @@ fn write_until_power_fails(
     round: u64,
     survivors: Survivors,
 ) -> Result<(Vec<String>, Vec<String>)> {
-    let mut romeo = play.enter("romeo")?;
+    let (mut romeo, mut mercutio) = (play.enter("romeo")?, play.enter("mercutio")?);
     let id = |n: u64| format!("round-{round}-{n}");
     let mut sent = 0;
     let enough = ACKNOWLEDGED_MIN + round * 7;
     loop {
         for _ in 0..4 {
-            romeo.send(&large("juliet", &id(sent), BODY))?;
+            romeo.send(&message("juliet", &id(sent)))?;
             sent += 1;
         }
+        mercutio.send(&large("benvolio", &id(sent), BALLAST))?;
         romeo.send(&Element::new(SM, "r"))?;
         if sent - u64::from(romeo.unacknowledged()) >= enough {
             break;
