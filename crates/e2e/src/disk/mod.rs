@@ -12,6 +12,7 @@ mod stage;
 mod damage;
 mod failing;
 mod full;
+mod offline;
 mod power;
 mod slow;
 mod startup;
@@ -31,13 +32,21 @@ struct Test {
     run: fn(&Launch) -> Result<()>,
 }
 
-/// Runs only where it is named.
-const ON_REQUEST: Test = Test {
-    name: "startup-whole",
-    shows: "the same with 100,000 accounts and 1,000,000 messages",
-    mounts: false,
-    run: startup::run_whole,
-};
+/// Those that run only where they are named.
+const ON_REQUEST: &[Test] = &[
+    Test {
+        name: "startup-whole",
+        shows: "the same with 100,000 accounts and 1,000,000 messages",
+        mounts: false,
+        run: startup::run_whole,
+    },
+    Test {
+        name: "offline",
+        shows: "what a durable offline message costs",
+        mounts: false,
+        run: offline::run,
+    },
+];
 
 const TESTS: &[Test] = &[
     Test {
@@ -84,7 +93,7 @@ pub fn run_disk(launch: &Launch, names: &[&str]) -> Result<Tally> {
     let has_fuse = Path::new("/dev/fuse").exists();
     let asked = |test: &&Test| names.contains(&test.name);
     let usual = TESTS.iter().filter(|test| names.is_empty() || asked(test));
-    for test in usual.chain([&ON_REQUEST].into_iter().filter(asked)) {
+    for test in usual.chain(ON_REQUEST.iter().filter(asked)) {
         if test.mounts && !has_fuse {
             println!("SKIPPED         {}: there is no /dev/fuse here", test.name);
             continue;

@@ -28,7 +28,7 @@ const PINGS_FOR_MORE: usize = 3;
 const BEFORE: usize = 12;
 
 /// Everybody's password.
-const PASSWORD: &str = "disk-password";
+pub const PASSWORD: &str = "disk-password";
 
 /// Who has an account. Romeo writes, Juliet is mostly away.
 pub const PEOPLE: [&str; 4] = ["romeo", "juliet", "mercutio", "benvolio"];
@@ -54,7 +54,12 @@ impl Play {
 
     /// The same on the machine's own disk.
     pub fn begin_on_disk(launch: &Launch) -> Result<Play> {
-        let server = Server::prepare(launch, "")?;
+        Play::begin_on_disk_with(launch, "")
+    }
+
+    /// The same, with these settings.
+    pub fn begin_on_disk_with(launch: &Launch, overlay: &str) -> Result<Play> {
+        let server = Server::prepare(launch, overlay)?;
         let mut play = Play { disk: HostileDisk::new(0), server, mounted: None };
         play.people()?;
         Ok(play)
@@ -150,7 +155,8 @@ impl Play {
     }
 }
 
-fn role(name: &str) -> Role {
+/// Somebody with stream management and without TLS.
+pub fn role(name: &str) -> Role {
     Role {
         name: name.to_owned(),
         jid: format!("{name}@localhost/disk"),

@@ -58,7 +58,7 @@ fn measure(launch: &Launch, accounts: usize) -> Result<()> {
     }
     play.server.stop()?;
     let store = play.server.folder().join("data/store");
-    fill(&store, accounts).map_err(|error| Error::Server(format!("filling: {error}")))?;
+    fill(&store, accounts, MESSAGES_EACH).map_err(unfilled)?;
     play.server.start()?;
     let mut starts = Vec::new();
     for n in 0..KILLS {
@@ -83,10 +83,20 @@ fn measure(launch: &Launch, accounts: usize) -> Result<()> {
     }
 }
 
+/// Makes so many accounts, `extra-0` and so on, with romeo's password.
+pub fn fill_accounts(store: &std::path::Path, accounts: usize) -> Result<()> {
+    fill(store, accounts, 0).map_err(unfilled)
+}
+
+fn unfilled(error: jackdaw_store::StoreError) -> Error {
+    Error::Server(format!("filling: {error}"))
+}
+
 /// Gives many accounts what romeo's has, and messages like juliet's.
 fn fill(
     path: &std::path::Path,
     accounts: usize,
+    messages: u64,
 ) -> std::result::Result<(), jackdaw_store::StoreError> {
     let engine = FjallEngine::open(&Options::new(path))?;
     let account = |name: &str| BareJid::parse(name).expect("an address");
@@ -104,7 +114,7 @@ fn fill(
         for (table, item, value) in &models {
             batch.put(*table, &of, item, value.clone());
         }
-        for position in 0..MESSAGES_EACH {
+        for position in 0..messages {
             batch.put(SPOOL, &of, &position.to_be_bytes(), value.clone());
         }
         if batch.ops().len() >= BATCH {
