@@ -10,6 +10,7 @@ mod image;
 mod stage;
 
 mod damage;
+mod engine;
 mod failing;
 mod full;
 mod offline;
@@ -66,6 +67,18 @@ const TESTS: &[Test] = &[
         shows: "what was acknowledged survives the loss of every page and name that was not synced",
         mounts: true,
         run: power::run,
+    },
+    Test {
+        name: "engine-full",
+        shows: "the engine survives a disk that is full at any moment",
+        mounts: true,
+        run: engine::fill_up,
+    },
+    Test {
+        name: "engine-power",
+        shows: "the engine survives power cuts in the middle of flushes and compactions",
+        mounts: true,
+        run: engine::lose_power,
     },
     Test {
         name: "slow",
