@@ -3,7 +3,8 @@
 //! A script (`scripts/*.scs`) is plain text for protocol people; `scripts/README.md` has the
 //! language. Each runs against a server process of its own, on a data directory of its own. The
 //! client that speaks for the actors is written from the RFCs alone and shares nothing with the
-//! server but the XML reader, so that a mistake is not made on both sides and missed.
+//! server but the XML reader, so that a mistake is not made on both sides and missed. The tests of
+//! disks also open the store itself, to fill it and to put it alone on a disk that fails.
 //!
 //! Does not: know how the server works inside, or wait for time to pass. That a stanza does *not*
 //! arrive is proved by pings that overtake nothing (RFC 6120 §10.1).

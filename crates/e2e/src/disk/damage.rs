@@ -28,9 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often to look for its end.
 const GLANCE: Duration = Duration::from_millis(5);
 
-/// Files whose damage costs nothing that was stored: the lock has no content; of the secrets,
-/// docs/operations/backup.md says what a new one means; the socket and what is beside it is made
-/// at every start.
+/// What can be left out: the lock has no content, and what is in `run` is made at every start.
 const INDIFFERENT: [&str; 2] = ["lock", "run"];
 
 /// What happens to a file.
