@@ -17,7 +17,7 @@ use crate::committer::{Committer, LogEnd};
 use crate::directory::Directory;
 use crate::key;
 use crate::log::replay::{Found, Replayed, replay, unreadable};
-use crate::log::{Segment, Witness, segment};
+use crate::log::{Segment, Witness, segment, witness};
 use crate::queue::Queue;
 use crate::tree::Tree;
 use crate::upkeep::Upkeep;
@@ -207,10 +207,14 @@ fn log_end(log: &Path, replayed: &Replayed) -> io::Result<LogEnd> {
     for later in &replayed.later {
         segment::retire(log, *later)?;
     }
-    // What the kernel still held back when the last process ended is now on disk.
-    segment.sync()?;
-    segment::sync_directory(log)?;
-    Ok(LogEnd { segment, witness: Witness::open(log)?, number: replayed.number })
+    // The kernel may still hold back what the last process had no time to sync. Not asked without
+    // need: on a busy disk a sync takes as long as all the rest of a start.
+    let (known, witness) = (witness::read(log), Witness::open(log)?);
+    if known < replayed.number {
+        segment.sync()?;
+        witness.say(replayed.number);
+    }
+    Ok(LogEnd { segment, witness, number: replayed.number })
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
