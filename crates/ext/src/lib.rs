@@ -36,7 +36,9 @@ pub use iq::{Iq, IqHandler, Reply};
 pub use locks::{AccountLock, Locks};
 pub use outbox::{Command, Outbox};
 pub use presence::{Pending, Presence};
-pub use registry::{At, Deps, Direction, Flow, Lifecycle, PhaseHook, Registry, SessionHook};
+pub use registry::{
+    At, Deps, Direction, Flow, Lifecycle, PhaseHook, Registry, SessionHook, SessionState,
+};
 pub use roster::{Roster, RosterItem, Subscription};
 pub use services::{Clock, Random, Services, Spawn};
 pub use time::Timestamp;

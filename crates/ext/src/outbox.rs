@@ -1,13 +1,19 @@
 //! The way to a session's stream; the edge implements it.
 
 use jackdaw_session::Address;
-use jackdaw_stanza::Delivery;
+use jackdaw_stanza::{Delivery, Settle};
 
 /// What the router tells a stream besides deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// The inbound stanza of this number is durably accepted: `h` may pass it (XEP-0198 §4).
     Accepted(u32),
+    /// The record of the session says this `h` now, or still.
+    Recorded(u32),
+    /// The delivery of this number need not be held any more ([`Settle::is_held`]).
+    Write(u32),
+    /// Say which number the delivery with this token has: its row is in the spool.
+    Number(Settle),
     /// The answer that the stream's later stanzas waited for is out (RFC 6120 §10.1).
     Release,
     /// Close the stream with this stream error condition (RFC 6120 §4.9.3).

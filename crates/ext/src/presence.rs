@@ -33,6 +33,14 @@ pub trait Presence: Send + Sync {
     /// later does not inherit what its contacts granted.
     fn part(&self, ctx: Ctx, account: BareJid) -> Pending<()>;
 
+    /// A session was restored from its record: what its client takes the contacts for is as old as
+    /// that, and nobody looks online from here on but who turns out to be. Its own presence
+    /// follows, as a broadcast.
+    fn restored(&self, ctx: Ctx, session: Arc<Session>) -> Pending<()> {
+        let _ = (ctx, session);
+        Box::pin(std::future::ready(()))
+    }
+
     /// A session ended without saying `unavailable`: say it for it (RFC 6121 §4.5.2).
     fn session_ended(&self, ctx: Ctx, session: Arc<Session>) -> Pending<()>;
 }

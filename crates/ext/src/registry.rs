@@ -78,6 +78,20 @@ pub type AccountLoader =
 pub type AccountEraser =
     Arc<dyn Fn(Arc<Services>, BareJid) -> crate::Pending<Result<(), StoreError>> + Send + Sync>;
 
+/// State of an extension that a session keeps when it is resumed after the process was killed.
+///
+/// `save` gives a few bytes, or nothing if the session has no such state; `restore` reads them, and
+/// ignores what it cannot read. Written with the session's record whenever `h` is (XEP-0198 §5).
+#[derive(Clone, Copy)]
+pub struct SessionState {
+    /// Names it in the record.
+    pub name: &'static str,
+    /// The state of this session.
+    pub save: fn(&Session) -> Option<Vec<u8>>,
+    /// Gives it back.
+    pub restore: fn(&Session, &[u8]),
+}
+
 /// What an extension may ask for when it registers.
 pub struct Deps {
     /// The store, by shape.
@@ -119,6 +133,7 @@ pub struct Registry {
     outbound: Vec<PhaseHook>,
     inbound: Vec<PhaseHook>,
     session_hooks: Vec<(Lifecycle, SessionHook)>,
+    session_states: Vec<SessionState>,
     loaders: Vec<AccountLoader>,
     erasers: Vec<AccountEraser>,
     offline: Option<fn(&Stanza) -> bool>,
@@ -214,6 +229,16 @@ impl Registry {
     /// The hooks on this moment.
     pub fn session_hooks(&self, moment: Lifecycle) -> impl Iterator<Item = &SessionHook> {
         self.session_hooks.iter().filter(move |(at, _)| *at == moment).map(|(_, hook)| hook)
+    }
+
+    /// Keeps state of a session in its record.
+    pub fn session_state(&mut self, state: SessionState) {
+        self.session_states.push(state);
+    }
+
+    /// What is kept in the record of a session.
+    pub fn session_states(&self) -> &[SessionState] {
+        &self.session_states
     }
 
     /// Loads state of type `T` with every account; `None` leaves the slot empty.

@@ -58,6 +58,22 @@ pub(crate) async fn broadcast(rosters: &Rosters, hides: Hides, ctx: &Ctx, stanza
     }
 }
 
+/// A session comes back after the server was killed. Its client takes its contacts for what they
+/// were then; who is available says so when it is probed, right after this, and the others stay
+/// unavailable. From the bare JID: the client need not have known every resource.
+pub(crate) fn forget_contacts(ctx: &Ctx, session: &Arc<Session>) {
+    let roster = roster_of(session.account());
+    for (contact, item) in &roster.items {
+        if item.subscription.has_to() {
+            let gone = Builder::presence()
+                .from(contact.clone())
+                .to(session.jid().clone())
+                .with_type("unavailable");
+            ctx.effect(Effect::Deliver(Arc::clone(session), gone.build()));
+        }
+    }
+}
+
 /// A session ended without saying so (RFC 6121 §4.5.2).
 pub(crate) fn session_ended(hides: Hides, ctx: &Ctx, session: &Arc<Session>) {
     let stanza = Builder::presence().from(session.jid().clone()).with_type("unavailable").build();

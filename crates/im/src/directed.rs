@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jackdaw_ext::{Ctx, Effect};
+use jackdaw_ext::{Ctx, Effect, SessionState};
 use jackdaw_jid::{Jid, JidRef};
 use jackdaw_session::Session;
 use jackdaw_stanza::{PresenceType, Stanza, StanzaError};
@@ -19,6 +19,22 @@ use crate::push;
 #[derive(Debug, Default)]
 struct Directed {
     targets: Mutex<BTreeSet<Jid>>,
+}
+
+/// Outlives the process with the session: whoever was told is to hear of its end.
+pub(crate) const STATE: SessionState = SessionState { name: "directed", save, restore };
+
+fn save(session: &Session) -> Option<Vec<u8>> {
+    let directed = session.slot::<Directed>()?;
+    let targets = directed.targets.lock();
+    let lines: Vec<_> = targets.iter().map(Jid::as_str).collect();
+    (!lines.is_empty()).then(|| lines.join("\n").into_bytes())
+}
+
+fn restore(session: &Session, saved: &[u8]) {
+    let lines = String::from_utf8_lossy(saved);
+    let targets = lines.lines().take(DIRECTED_MAX).filter_map(|line| Jid::parse(line).ok());
+    session.set_slot(Directed { targets: Mutex::new(targets.collect()) });
 }
 
 /// Available or unavailable presence with a `to` from a session of ours.

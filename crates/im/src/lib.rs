@@ -85,6 +85,7 @@ pub fn register(registry: &mut Registry, deps: &Deps) {
         let rosters = rosters.clone();
         async move { rosters.erase(&owner).await }
     });
+    registry.session_state(directed::STATE);
     registry.stream_feature(Element::new(ns::ROSTER_VERSIONING, "ver"));
     registry.stream_feature(Element::new(ns::PRE_APPROVAL, "sub"));
 }
@@ -147,6 +148,11 @@ impl Presence for Im {
     fn inbound(&self, ctx: Ctx, account: BareJid, stanza: Stanza) -> Pending<()> {
         let rosters = self.rosters.clone();
         Box::pin(async move { inbound::receive(&rosters, &ctx, &account, stanza).await })
+    }
+
+    fn restored(&self, ctx: Ctx, session: Arc<Session>) -> Pending<()> {
+        broadcast::forget_contacts(&ctx, &session);
+        Box::pin(std::future::ready(()))
     }
 
     fn session_ended(&self, ctx: Ctx, session: Arc<Session>) -> Pending<()> {

@@ -10,6 +10,7 @@ use jackdaw_stanza::{Address, PresenceType, Stanza, StanzaError, Type};
 
 use crate::ledger::Receipt;
 use crate::outbound::Parties;
+use crate::record::Claim;
 use crate::{Count, Router};
 
 /// What became of an accepted stanza.
@@ -44,7 +45,8 @@ impl Router {
             return self.answer_error(session, &stanza, &StanzaError::jid_malformed());
         }
         stanza.set_from(session.jid().clone().into());
-        let receipt = number.map(|number| Receipt { address: session.address(), number });
+        let address = session.address();
+        let receipt = number.map(|number| Receipt { address, number, claim: None });
         match stanza.kind_and_type() {
             Type::Message(_) => self.accept_message(session, stanza, receipt),
             Type::Presence(kind) => self.accept_presence(session, stanza, kind, receipt),
@@ -62,7 +64,18 @@ impl Router {
             // RFC 6120 §10.3.1: without `to` it is for the sender's own account.
             stanza.set_to(Jid::from(session.account().jid().clone()));
         }
-        self.relay(session, stanza, receipt)
+        let claim = receipt.as_ref().and_then(|_| Claim::of(session, &stanza));
+        let Some(claim) = claim else { return self.relay(session, stanza, receipt) };
+        let is_recalled = claim.is_recalled();
+        let receipt = receipt.map(|receipt| Receipt { claim: Some(claim), ..receipt });
+        match receipt {
+            // It was accepted before the server, or the stream, broke off.
+            Some(receipt) if is_recalled => {
+                self.accept_claimed(receipt);
+                Taken::Later
+            }
+            receipt => self.relay(session, stanza, receipt),
+        }
     }
 
     /// Phases and routing of what goes from entity to entity.
@@ -186,7 +199,7 @@ impl Router {
         self.services.spawn.spawn(Box::pin(async move {
             job.await;
             if let Some(receipt) = receipt {
-                router.accepted(receipt);
+                router.accepted(&receipt);
             }
             router.outbox().command(address, Command::Release);
         }));

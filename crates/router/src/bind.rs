@@ -58,6 +58,10 @@ impl Router {
             }
         };
         let account = loaded.ok_or_else(StanzaError::not_allowed)?;
+        if kind == AccountKind::Registered {
+            let superseded = self.supersede(account.jid(), &jid).await;
+            superseded.map_err(|error| stanza_error(&error))?;
+        }
         let now = self.services.clock.now().secs();
         let max = self.config.sessions_per_account_max;
         self.services.sessions.bind(&account, jid, address, now, self.config.conflict, max).map_err(
@@ -78,7 +82,9 @@ impl Router {
             erase(Arc::clone(&self.services), account.clone()).await?;
         }
         let mut batch = Batch::new();
-        batch.clear(crate::spool::SPOOL, account);
+        for table in [crate::spool::SPOOL, crate::record::SESSIONS, crate::record::NUMBERS] {
+            batch.clear(table, account);
+        }
         self.services.stores.commit(batch).await?;
         self.spool.cleared(account);
         let removed = self.services.accounts.remove(account).await;
@@ -99,6 +105,7 @@ impl Router {
     /// A session is over for good: closed by its client, evicted, or not resumed in time. What it
     /// did not acknowledge goes elsewhere.
     pub fn ended(self: &Arc<Self>, session: &Arc<Session>, unacknowledged: Vec<Delivery>) {
+        self.strike(session);
         let router = Arc::clone(self);
         let session = Arc::clone(session);
         self.start_detached(Box::pin(async move {

@@ -26,11 +26,25 @@ impl Router {
         effects: &mut Effects,
     ) -> Taken {
         let is_message = stanza.kind() == Kind::Message && !stanza.is_error();
-        if is_message && targets.iter().any(|session| session.is_managed()) {
+        let is_managed = targets.iter().any(|session| session.is_managed());
+        if is_message && is_managed {
             let position = self.spool.next(self.services.clock.now());
             let message = Offline { position, stanza, receipt };
             return self.deliver_at(account.jid(), targets, message, effects);
         }
+        let taken = self.hand_out(&targets, stanza, effects);
+        match receipt.filter(|receipt| receipt.claim.is_some()) {
+            // Nobody confirms it; that it is not to come again is for the sender's record to say.
+            Some(receipt) => {
+                self.accept_claimed(receipt);
+                Taken::Later
+            }
+            None => taken,
+        }
+    }
+
+    /// To sessions of which none confirms it.
+    fn hand_out(&self, targets: &Targets, stanza: Stanza, effects: &mut Effects) -> Taken {
         let Some((last, others)) = targets.split_last() else { return Taken::Done };
         let mut is_handed = false;
         for session in others {
@@ -53,20 +67,29 @@ impl Router {
     ) -> Taken {
         let Offline { position, stanza, receipt } = message;
         let managed = targets.iter().filter(|session| session.is_managed()).count();
+        // A message that its sender would send again after a crash is written ahead: its
+        // recipients get it when it is durable that it is accepted.
+        let is_ahead = receipt.as_ref().is_some_and(|receipt| receipt.claim.is_some())
+            && self.registry.keeps_offline(&stanza);
         // Nobody confirms it while it is handed out: the entry is one longer open than needed.
         let settle = self.ledger.open(Entry {
             account: account.clone(),
             stanza: Some(stanza.clone()),
-            receipt,
+            receipt: receipt.clone(),
             waiting: managed as u32 + 1,
             is_taken: false,
             position,
-            row: Row::None,
+            row: if is_ahead { Row::Writing } else { Row::None },
+            numbers: Vec::new(),
         });
+        if is_ahead {
+            self.write_row(settle, account, position, &stanza, receipt.as_ref());
+        }
         let mut confirming = managed as u32;
         let mut is_taken = false;
         for session in &targets {
-            let token = session.is_managed().then_some(settle);
+            let token = if is_ahead { settle.held() } else { settle };
+            let token = session.is_managed().then_some(token);
             let is_handed = self.hand_to(session, stanza.clone(), token);
             match token {
                 Some(_) if !is_handed => confirming = confirming.saturating_sub(1),
@@ -75,15 +98,32 @@ impl Router {
             }
         }
         if confirming == 0 {
-            // Whoever was to confirm it refused it: there is nothing to wait for.
-            self.ledger.with(settle, |_| ((), true));
+            // Whoever was to confirm it refused it: there is nothing to wait for but its row.
             if !is_taken {
                 self.refuse_full(&stanza, effects);
             }
-            return Taken::Done;
+            return self.unconfirmed(settle);
         }
         let refused = (managed as u32).saturating_sub(confirming);
         self.handed_out(settle, refused, is_taken, effects)
+    }
+
+    /// Closes an entry that no session will confirm; one whose row is being written is closed when
+    /// that is done.
+    fn unconfirmed(self: &Arc<Self>, settle: Settle) -> Taken {
+        let found = self.ledger.with(settle, |entry| {
+            entry.waiting = 0;
+            entry.is_taken = true;
+            (entry.row, entry.row != Row::Writing)
+        });
+        match found {
+            Some((Row::Written, Some(entry))) => {
+                self.close(entry);
+                Taken::Done
+            }
+            Some((Row::Writing, _)) => Taken::Later,
+            Some(_) | None => Taken::Done,
+        }
     }
 
     /// Takes back what kept the entry open, and counts those out that refused it.
@@ -97,20 +137,30 @@ impl Router {
         let found = self.ledger.with(settle, |entry| {
             entry.waiting = entry.waiting.saturating_sub(refused + 1);
             entry.is_taken |= is_taken;
-            (entry.receipt.is_some(), entry.waiting == 0)
+            let is_over = entry.waiting == 0 && entry.row != Row::Writing;
+            ((entry.receipt.is_some(), entry.row == Row::None), is_over)
         });
         match found {
-            Some((has_receipt, None)) => {
-                self.linger(settle);
+            Some(((has_receipt, is_unwritten), None)) => {
+                if is_unwritten {
+                    self.linger(settle);
+                }
                 if has_receipt { Taken::Later } else { Taken::Done }
             }
             // Meanwhile every session ended, on another thread.
-            Some((has_receipt, Some(entry))) if !entry.is_taken => {
+            Some(((has_receipt, _), Some(entry))) if !entry.is_taken => {
                 self.lost(entry, None, effects);
                 if has_receipt { Taken::Later } else { Taken::Done }
             }
             // Or confirmed it.
-            Some((_, Some(_))) | None => Taken::Done,
+            Some((_, Some(entry))) => {
+                let has_row = entry.row == Row::Written;
+                if has_row {
+                    self.close(entry);
+                }
+                Taken::Done
+            }
+            None => Taken::Done,
         }
     }
 
@@ -146,7 +196,7 @@ impl Router {
     }
 
     /// The stanza that `receipt` names is durably accepted.
-    pub(crate) fn accepted(&self, receipt: Receipt) {
+    pub(crate) fn accepted(&self, receipt: &Receipt) {
         self.outbox().command(receipt.address, Command::Accepted(receipt.number));
     }
 }

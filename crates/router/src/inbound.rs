@@ -65,9 +65,11 @@ impl Router {
                 self.at_host(sender, host, stanza, effects).await;
                 Taken::Done
             }
-            Routed::Account(stanza) => self.at_owner(sender, stanza, receipt, effects).await,
+            Routed::Account(stanza) => {
+                self.at_owner(sender, stanza, receipt.clone(), effects).await
+            }
         };
-        self.accepted_if_done(taken, receipt);
+        self.accepted_if_done(taken, receipt.as_ref());
     }
 
     async fn at_owner(

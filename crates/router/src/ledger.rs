@@ -1,17 +1,21 @@
 //! Deliveries that wait for an acknowledgement, and who waits for them (promise P1).
 
 use jackdaw_jid::BareJid;
-use jackdaw_session::Address;
+use jackdaw_session::{Address, SessionId};
 use jackdaw_stanza::{Settle, Stanza};
 use parking_lot::Mutex;
 
+use crate::record::Claim;
+
 /// Names an inbound stanza of a stream under stream management: its `h` waits for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Receipt {
     /// The sender's stream.
     pub address: Address,
     /// The stanza's number in that stream.
     pub number: u32,
+    /// What the record of the sender's session says when the stanza is accepted.
+    pub claim: Option<Claim>,
 }
 
 /// State of the spool row of a delivery.
@@ -42,6 +46,8 @@ pub struct Entry {
     pub position: u64,
     /// Its spool row.
     pub row: Row,
+    /// The sessions on record that it is for, and its numbers there.
+    pub numbers: Vec<(SessionId, u32)>,
 }
 
 /// What is left when a session has given up a delivery.
@@ -58,9 +64,10 @@ pub enum Abandoned {
 /// Enough that workers seldom meet in one.
 const SHARDS: usize = 64;
 
-/// Slots of a shard: what is left of the index bits. 2^26 messages under way in one shard are more
+/// Slots of a shard: what is left of the index bits. The highest bit of a token is
+/// [`Settle::is_held`]'s. 2^25 messages under way in one shard are more
 /// than memory holds; every session's queue is bounded long before.
-const INDEX_BITS: u32 = 26;
+const INDEX_BITS: u32 = 25;
 
 #[derive(Default)]
 struct Shard {
@@ -88,6 +95,7 @@ impl Default for Ledger {
 }
 
 fn parts(settle: Settle) -> (usize, usize, u32) {
+    let settle = settle.released();
     let shard = (settle.0 >> (INDEX_BITS + 32)) as usize;
     let index = (settle.0 >> 32) as usize & ((1 << INDEX_BITS) - 1);
     (shard, index, settle.0 as u32)

@@ -14,7 +14,8 @@
 //! Beside them: [`effects`] drains what the steps caused, [`bind`] lets sessions come and go.
 //! [`ledger`] knows which accepted stanza somebody still waits for, and [`linger`] writes those for
 //! which he waits too long. [`offline`] keeps messages for those who are away; [`spool`] is what
-//! both know of the rows. [`redeliver`] sees to what a session did not take.
+//! both know of the rows. [`record`] is what outlives the process of a session, and [`restore`]
+//! brings the session back from it. [`redeliver`] sees to what a session did not take.
 //!
 //! Messages pass synchronously, on the worker's thread, without an allocation. What may wait for a
 //! store (iq handlers, presence, accounts that are not in memory) is a future that is polled once
@@ -34,8 +35,10 @@ pub mod ledger;
 pub mod linger;
 pub mod offline;
 pub mod outbound;
+pub mod record;
 pub mod redeliver;
 pub mod resolve;
+pub mod restore;
 pub mod select;
 pub mod spool;
 mod stats;
@@ -43,12 +46,13 @@ mod stats;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackdaw_ext::{Outbox, Presence, Registry, Services};
+use jackdaw_ext::{Outbox, Presence, Registry, Services, Timestamp};
 use jackdaw_ownership::{OneNode, Owners};
 use jackdaw_session::ConflictPolicy;
 
 pub use accept::Taken;
 pub use forward::{Forward, NoPeers};
+pub use record::Identity;
 pub use resolve::Routed;
 pub use stats::{Count, Stats};
 
@@ -67,6 +71,9 @@ pub struct RouterConfig {
     pub spool_linger: Duration,
     /// Whether `h` waits for the disk (P1), or only for memory.
     pub is_durable: bool,
+    /// The longest that a session waits to be resumed. For as long after a start, a session of an
+    /// earlier process may come back from its record.
+    pub resume_timeout: Duration,
 }
 
 impl Default for RouterConfig {
@@ -77,6 +84,7 @@ impl Default for RouterConfig {
             offline_messages_max: 1000,
             spool_linger: Duration::from_millis(20),
             is_durable: true,
+            resume_timeout: Duration::from_secs(600),
         }
     }
 }
@@ -100,6 +108,7 @@ pub struct Router {
     ledger: ledger::Ledger,
     spool: spool::Spool,
     stats: Stats,
+    started_at: Timestamp,
 }
 
 impl Router {
@@ -128,6 +137,7 @@ impl Router {
             && services.loaders.set(registry.loaders().to_vec()).is_ok();
         assert!(fresh, "the services have a router already");
         let spool = spool::Spool::new(&services);
+        let started_at = services.clock.now();
         let ledger = ledger::Ledger::default();
         let stats = Stats::default();
         let Cluster { owners, peers } = cluster;
@@ -141,6 +151,7 @@ impl Router {
             ledger,
             spool,
             stats,
+            started_at,
         })
     }
 

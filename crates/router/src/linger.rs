@@ -6,14 +6,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jackdaw_ext::Effects;
+use jackdaw_ext::{Command, Effects};
 use jackdaw_jid::BareJid;
-use jackdaw_session::Address;
-use jackdaw_stanza::Settle;
+use jackdaw_session::{Address, SessionId};
+use jackdaw_stanza::{Settle, Stanza};
 use jackdaw_store::{Batch, Durability, StoreError};
 
 use crate::Router;
-use crate::ledger::{Abandoned, Entry, Row};
+use crate::ledger::{Abandoned, Entry, Receipt, Row};
+use crate::record::{NUMBERS, Record, number_key};
 use crate::spool::{Offline, SPOOL, row_batch};
 
 /// How long a row waits that the store had no place for: a full disk passes, and so does a full
@@ -32,10 +33,10 @@ impl Router {
         });
         let Some((receipt, closed)) = settled else { return };
         if let Some(receipt) = receipt {
-            self.accepted(receipt);
+            self.accepted(&receipt);
         }
-        if let Some(Entry { account, position, row: Row::Written, .. }) = closed {
-            self.delete_row(account, position);
+        if let Some(entry) = closed.filter(|entry| entry.row == Row::Written) {
+            self.delete_row(entry);
         }
     }
 
@@ -54,12 +55,12 @@ impl Router {
     }
 
     /// Some session has it, and nobody else will confirm it.
-    fn close(self: &Arc<Self>, entry: Entry) {
-        if let Some(receipt) = entry.receipt {
+    pub(crate) fn close(self: &Arc<Self>, entry: Entry) {
+        if let Some(receipt) = &entry.receipt {
             self.accepted(receipt);
         }
         if entry.row == Row::Written {
-            self.delete_row(entry.account, entry.position);
+            self.delete_row(entry);
         }
     }
 
@@ -70,7 +71,7 @@ impl Router {
         full: Option<Address>,
         effects: &mut Effects,
     ) {
-        let Entry { account, stanza, receipt, position, .. } = entry;
+        let Entry { account, stanza, receipt, position, numbers, .. } = entry;
         match stanza {
             Some(stanza) => {
                 let message = Offline { position, stanza, receipt };
@@ -78,6 +79,7 @@ impl Router {
             }
             // It is in the spool: an offline message from now on.
             None => {
+                self.forget_numbers(&account, &numbers);
                 self.spool.release(&account, position);
                 if full.is_some_and(|at| self.is_at(&account, at)) {
                     self.congested(&account);
@@ -91,9 +93,25 @@ impl Router {
         self.services.sessions.of(account.as_str()).iter().any(|s| s.address() == address)
     }
 
-    fn delete_row(self: &Arc<Self>, account: BareJid, position: u64) {
+    /// An offline message, which no session has a number for any more.
+    fn forget_numbers(&self, account: &BareJid, numbers: &[(SessionId, u32)]) {
+        if numbers.is_empty() {
+            return;
+        }
+        let mut batch = Batch::new();
+        for (session, number) in numbers {
+            batch.delete(NUMBERS, account, &number_key(*session, *number));
+        }
+        self.commit_unwatched(batch, "the number of a message stays");
+    }
+
+    fn delete_row(self: &Arc<Self>, entry: Entry) {
+        let Entry { account, position, numbers, .. } = entry;
         let mut batch = Batch::new();
         batch.delete(SPOOL, &account, &position.to_be_bytes());
+        for (session, number) in &numbers {
+            batch.delete(NUMBERS, &account, &number_key(*session, *number));
+        }
         let router = Arc::clone(self);
         let done = move |outcome: Result<(), StoreError>| {
             if let Err(error) = outcome {
@@ -139,10 +157,30 @@ impl Router {
             (Some((entry.account.clone(), entry.position, stanza.clone())), false)
         });
         let Some((Some((account, position, stanza)), _)) = found else { return };
-        self.spool.claim(&account, position);
-        let batch = row_batch(&account, position, self.services.clock.now(), &stanza);
-        let router = Arc::clone(self);
-        self.commit(batch, move |outcome| router.row_written(settle, account, position, outcome));
+        self.write_row(settle, &account, position, &stanza, None);
+        // The sessions have it: which number it has there is to be on record too.
+        for session in self.services.sessions.of(account.as_str()) {
+            if session.has_slot::<Record>() {
+                self.outbox().command(session.address(), Command::Number(settle));
+            }
+        }
+    }
+
+    /// Writes the row of an entry that says that it is being written.
+    pub(crate) fn write_row(
+        self: &Arc<Self>,
+        settle: Settle,
+        account: &BareJid,
+        position: u64,
+        stanza: &Stanza,
+        receipt: Option<&Receipt>,
+    ) {
+        self.spool.claim(account, position);
+        let batch = row_batch(account, position, self.services.clock.now(), stanza);
+        let (router, account) = (Arc::clone(self), account.clone());
+        self.commit_claimed(batch, receipt, move |outcome| {
+            router.row_written(settle, account, position, outcome);
+        });
     }
 
     fn row_written(
@@ -172,7 +210,7 @@ impl Router {
         });
         let Some((receipt, closed)) = found else { return };
         if let Some(receipt) = receipt {
-            self.accepted(receipt);
+            self.accepted(&receipt);
         }
         if closed.is_none() && matches!(outcome, Err(StoreError::Busy | StoreError::Full)) {
             let router = Arc::clone(self);

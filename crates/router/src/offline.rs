@@ -12,6 +12,7 @@ use jackdaw_store::{Batch, Durability, ItemRange, StoreError};
 
 use crate::accept::Taken;
 use crate::ledger::{Entry, Receipt, Row};
+use crate::record::Record;
 use crate::select::Targets;
 use crate::spool::{Admission, Offline, SPOOL, position_of, read_row, row_batch};
 use crate::{Count, Router};
@@ -79,7 +80,7 @@ impl Router {
             }
             self.refuse(&message.stanza, &error, &mut effects);
             if let Some(receipt) = message.receipt {
-                self.accepted(receipt);
+                self.accepted(&receipt);
             }
         }
         self.drain(effects).await;
@@ -105,13 +106,14 @@ impl Router {
         let batch = row_batch(account, position, self.services.clock.now(), &stanza);
         let router = Arc::clone(self);
         let account = account.clone();
-        self.commit(batch, move |outcome| {
+        let told = receipt.clone();
+        self.commit_claimed(batch, receipt.as_ref(), move |outcome| {
             match &outcome {
                 Ok(()) => router.stats.add(Count::MessagesSpooled),
                 Err(error) => router.not_stored(&stanza, error),
             }
-            if let Some(receipt) = receipt {
-                router.accepted(receipt);
+            if let Some(receipt) = told {
+                router.accepted(&receipt);
             }
             // It may have become available while the row was written.
             let is_ready = router.ready_session(&account).is_some();
@@ -232,10 +234,13 @@ impl Router {
             is_taken: false,
             position,
             row: Row::Written,
+            numbers: Vec::new(),
         });
         let mut effects = Effects::new();
         for session in &targets {
-            if !self.hand_to(session, stanza.clone(), Some(settle)) {
+            // A session on record must not have it before it is known to have it.
+            let token = if session.has_slot::<Record>() { settle.held() } else { settle };
+            if !self.hand_to(session, stanza.clone(), Some(token)) {
                 // The queue to it is full: the row stays.
                 self.congested(account);
                 self.given_up(settle, Some(session.address()), &mut effects);

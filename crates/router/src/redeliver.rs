@@ -72,7 +72,7 @@ impl Router {
         full: Option<Address>,
         effects: &mut Effects,
     ) {
-        let receipt = message.receipt;
+        let receipt = message.receipt.clone();
         let targets = self.other_targets(account, full);
         let is_kept = self.registry.keeps_offline(&message.stanza);
         let taken = if !targets.is_empty() {
@@ -86,7 +86,7 @@ impl Router {
             self.refuse(&message.stanza, &StanzaError::service_unavailable(), effects);
             Taken::Done
         };
-        self.accepted_if_done(taken, receipt);
+        self.accepted_if_done(taken, receipt.as_ref());
     }
 
     /// Every ready resource but the one that is full.
@@ -96,7 +96,7 @@ impl Router {
         targets
     }
 
-    pub(crate) fn accepted_if_done(&self, taken: Taken, receipt: Option<Receipt>) {
+    pub(crate) fn accepted_if_done(&self, taken: Taken, receipt: Option<&Receipt>) {
         if let (Taken::Done, Some(receipt)) = (taken, receipt) {
             self.accepted(receipt);
         }

@@ -59,7 +59,7 @@ impl Router {
         let found = self.in_memory(&routed);
         match (found, routed) {
             (Some(found), Routed::Account(stanza)) => {
-                let taken = self.at_account(session, &found, stanza, receipt, &mut effects);
+                let taken = self.at_account(session, &found, stanza, receipt.clone(), &mut effects);
                 if effects.is_empty() {
                     return taken;
                 }
@@ -71,10 +71,11 @@ impl Router {
             }
             (_, routed) => {
                 let sender = session.cloned();
+                let is_counted = receipt.is_some();
                 let slowly = Arc::clone(self).send_slowly(sender, routed, receipt, effects);
                 let held = self.start_for(session, None, Box::pin(slowly));
                 // The job itself accepts: a row it writes may be committed after it is done.
-                if held == Taken::Hold || receipt.is_none() { held } else { Taken::Later }
+                if held == Taken::Hold || !is_counted { held } else { Taken::Later }
             }
         }
     }

@@ -293,14 +293,18 @@ pub(crate) fn position_of(item: &[u8]) -> Option<u64> {
     item.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// The message of a row, with the time at which it was stored (XEP-0203) from this host.
-pub(crate) fn read_row(host: &str, value: &Bytes) -> Option<Stanza> {
-    let (&version, rest) = value.split_first()?;
-    let time: [u8; 8] = rest.get(..8)?.try_into().ok()?;
-    if version != ROW_VERSION {
+/// The message of a row, as it was stored.
+pub(crate) fn parse_row(value: &Bytes) -> Option<Stanza> {
+    if value.len() < 9 || value.first() != Some(&ROW_VERSION) {
         return None;
     }
-    let mut stanza = Stanza::parse(value.slice(9..), &Scope::client(), &Limits::trusted()).ok()?;
+    Stanza::parse(value.slice(9..), &Scope::client(), &Limits::trusted()).ok()
+}
+
+/// The message of a row, with the time at which it was stored (XEP-0203) from this host.
+pub(crate) fn read_row(host: &str, value: &Bytes) -> Option<Stanza> {
+    let mut stanza = parse_row(value)?;
+    let time: [u8; 8] = value.get(1..9)?.try_into().ok()?;
     if !stanza.has(ns::DELAY, "delay") {
         let at = Timestamp(u64::from_be_bytes(time)).to_string();
         let delay = Element::new(ns::DELAY, "delay").with_attr("from", host).with_attr("stamp", at);

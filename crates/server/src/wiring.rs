@@ -73,6 +73,7 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     let shared = Arc::new(shared);
     let edge = start_edge(config, &tls, &shared, &outbox)?;
     let edge = Arc::new(edge);
+    router.sweep_later();
     count(&metrics, &edge, &shared);
     let store = Arc::clone(&engine);
     readiness.require(move || store.health().err().map(|error| error.to_string().into()));

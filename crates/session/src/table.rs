@@ -83,7 +83,16 @@ struct Entry {
 pub struct Sessions {
     accounts: DashMap<BareJid, Entry, RandomState>,
     count: AtomicUsize,
+    first_id: u64,
     next_id: AtomicU64,
+}
+
+/// A session that is to be in the table.
+struct Newcomer {
+    id: SessionId,
+    jid: FullJid,
+    address: Address,
+    now_secs: u64,
 }
 
 impl Sessions {
@@ -97,6 +106,7 @@ impl Sessions {
                 SHARDS,
             ),
             count: AtomicUsize::new(0),
+            first_id,
             next_id: AtomicU64::new(first_id),
         }
     }
@@ -113,6 +123,38 @@ impl Sessions {
         sessions_max: usize,
     ) -> Result<Bound, Conflict> {
         let id = SessionId(self.next_id.fetch_add(1, Ordering::Relaxed));
+        self.insert(account, Newcomer { id, jid, address, now_secs }, policy, sessions_max)
+    }
+
+    /// Brings back a session of an earlier process, by the id it had. Its resource must be free:
+    /// whoever has it now came later.
+    pub fn restore(
+        &self,
+        account: &Arc<Account>,
+        id: SessionId,
+        jid: FullJid,
+        address: Address,
+        now_secs: u64,
+        sessions_max: usize,
+    ) -> Result<Arc<Session>, Conflict> {
+        let newcomer = Newcomer { id, jid, address, now_secs };
+        let policy = ConflictPolicy::RefuseNew;
+        self.insert(account, newcomer, policy, sessions_max).map(|bound| bound.session)
+    }
+
+    /// Whether an id was given out by an earlier process.
+    pub fn is_earlier(&self, id: SessionId) -> bool {
+        id.0 < self.first_id
+    }
+
+    fn insert(
+        &self,
+        account: &Arc<Account>,
+        newcomer: Newcomer,
+        policy: ConflictPolicy,
+        sessions_max: usize,
+    ) -> Result<Bound, Conflict> {
+        let Newcomer { id, jid, address, now_secs } = newcomer;
         let mut entry = self
             .accounts
             .entry(account.jid().clone())

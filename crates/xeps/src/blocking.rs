@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jackdaw_ext::{
-    At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, Roster, Status, Xep,
-    stanza_error,
+    At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, Roster, SessionState,
+    Status, Xep, stanza_error,
 };
 use jackdaw_jid::{BareJid, Jid, JidRef};
 use jackdaw_session::{Account, Session};
@@ -74,6 +74,11 @@ pub fn register(on: &mut Registry, deps: &Deps) {
             change(lists.clone(), items_max, kind, ctx, iq)
         });
     }
+    on.session_state(SessionState {
+        name: "blocklist",
+        save: |session| session.has_slot::<Interested>().then(Vec::new),
+        restore: |session, _| session.set_slot(Interested),
+    });
     on.phase(191, Direction::Outbound, refuse_to_blocked);
     on.phase(191, Direction::Inbound, stop_from_blocked);
     let loaded = lists.clone();

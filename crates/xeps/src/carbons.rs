@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use jackdaw_ext::{
-    At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, Status, Xep,
+    At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, SessionState, Status,
+    Xep,
 };
 use jackdaw_jid::JidRef;
 use jackdaw_session::Session;
@@ -35,6 +36,11 @@ pub fn register(on: &mut Registry, _: &Deps) {
     on.feature(At::Host, ns::CARBONS_RULES);
     on.iq_set(At::Account, ns::CARBONS, "enable", handle_enable);
     on.iq_set(At::Account, ns::CARBONS, "disable", handle_disable);
+    on.session_state(SessionState {
+        name: "carbons",
+        save: |session| session.has_slot::<Enabled>().then(Vec::new),
+        restore: |session, _| enable(session),
+    });
     on.phase(280, Direction::Outbound, copy_sent);
     on.phase(280, Direction::Inbound, copy_received);
 }

@@ -29,6 +29,20 @@ impl C2sProtocol {
                     }
                 }
                 Event::Settled(settle) => self.shared.router.settled(settle),
+                Event::Numbered { settle, number } => {
+                    if let Some(session) = &connection.session {
+                        self.shared.router.numbered(session, settle, number);
+                    }
+                }
+                Event::Record(h) => self.record(io, connection, h),
+                Event::Resumed { h, is_restored } => {
+                    if let Some(session) = &connection.session {
+                        self.shared.router.rewound(session, h);
+                        if is_restored {
+                            self.shared.router.returned(session);
+                        }
+                    }
+                }
                 Event::Request(request) => self.handle_request(io, connection, request),
                 Event::StartTls => io.start_tls(),
                 Event::SmEnabled { .. } => {
@@ -73,6 +87,14 @@ impl C2sProtocol {
             self.call(io, connection, |stream, cx| stream.accepted(cx, number));
         }
         taken
+    }
+
+    /// Has the session's record say `h`; at once, if it says so already.
+    fn record(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, h: u32) {
+        let Some(session) = &connection.session else { return };
+        if self.shared.router.record(session, h) {
+            self.call(io, connection, |stream, cx| stream.recorded(cx, h));
+        }
     }
 
     /// Calls the machine. What it says comes behind the events in hand.
@@ -121,8 +143,8 @@ impl C2sProtocol {
                     let answer = take_bound(connection, session);
                     self.call(io, connection, |stream, cx| stream.answer(cx, answer));
                 }
-                Mail::Deliver(_) | Mail::Command(_) | Mail::Surrender(_) | Mail::Surrendered(_) => {
-                }
+                Mail::Surrendered(surrendered) => self.surrendered(io, connection, *surrendered),
+                Mail::Deliver(_) | Mail::Command(_) | Mail::Surrender(_) => {}
             }
         }
     }

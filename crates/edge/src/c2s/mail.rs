@@ -74,8 +74,9 @@ impl C2sProtocol {
             }
             Mail::Surrender(surrender) => self.surrender(io, connection, &surrender),
             Mail::Surrendered(surrendered) => {
-                let Surrendered { session, outcome } = *surrendered;
-                self.surrendered(io, connection, session, outcome);
+                self.surrendered(io, connection, *surrendered);
+                self.do_events(io, connection);
+                io.resume_reading();
             }
         }
     }
@@ -96,6 +97,18 @@ impl C2sProtocol {
                 self.with_stream(io, connection, |stream, cx| stream.accepted(cx, number));
                 // The window may have been full.
                 io.resume_reading();
+            }
+            Command::Recorded(h) => {
+                self.with_stream(io, connection, |stream, cx| stream.recorded(cx, h));
+            }
+            Command::Write(number) => {
+                self.with_stream(io, connection, |stream, cx| stream.release(cx, number));
+            }
+            Command::Number(settle) => {
+                let number = connection.stream.as_mut().and_then(|s| s.number_of(settle));
+                if let (Some(number), Some(session)) = (number, &connection.session) {
+                    self.shared.router.numbered(session, settle, number);
+                }
             }
             Command::Release => {
                 let held = connection.held.take();
@@ -138,13 +151,14 @@ impl C2sProtocol {
         self.forward(io, surrender.to, mail);
     }
 
-    fn surrendered(
+    /// What this stream's client wanted to resume. The events that follow are the caller's.
+    pub(super) fn surrendered(
         &mut self,
         io: &mut Io<'_, Mail>,
         connection: &mut Connection,
-        session: Arc<Session>,
-        outcome: Result<Box<Detached>, ResumeFailed>,
+        surrendered: Surrendered,
     ) {
+        let Surrendered { session, outcome } = surrendered;
         let answer = match outcome {
             Ok(detached) => {
                 // Not before: mail that came first would find no session here.
@@ -154,8 +168,7 @@ impl C2sProtocol {
             }
             Err(failed) => Answer::ResumeFailed(failed),
         };
-        self.with_stream(io, connection, |stream, cx| stream.answer(cx, answer));
-        io.resume_reading();
+        self.call(io, connection, |stream, cx| stream.answer(cx, answer));
     }
 
     pub(super) fn answer_elsewhere(

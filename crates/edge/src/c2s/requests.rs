@@ -5,14 +5,18 @@ use std::task::{Context, Poll, Waker};
 
 use jackdaw_ext::Pending;
 use jackdaw_jid::BareJid;
+use jackdaw_router::Identity;
 use jackdaw_router::bind::AccountKind;
-use jackdaw_session::SessionId;
+use jackdaw_router::restore::{Back, Restoring};
+use jackdaw_session::{Session, SessionId};
 use jackdaw_stanza::StanzaError;
-use jackdaw_stream::c2s::{Answer, Bind, Carbons, FastWork, Request, Resume, ResumeFailed};
+use jackdaw_stream::c2s::{
+    Answer, Bind, Carbons, Enable, FastWork, Kept, Request, Restored, Resume, ResumeFailed,
+};
 use jackdaw_stream::sasl::{self, Generation, Need, Password, SaslFailure};
 
 use super::connection::StreamName;
-use super::mail::{Surrender, address, connection_id};
+use super::mail::{Surrender, Surrendered, address, connection_id};
 use super::shared::C2sShared;
 use super::{C2sProtocol, Connection, Mail};
 use crate::{ConnectionId, Io};
@@ -40,7 +44,13 @@ impl C2sProtocol {
             }
             Request::Fast(work) => self.run(here, Box::pin(fast(shared, work))),
             Request::Bind(bind) => self.run(here, Box::pin(bind_resource(shared, bind, here))),
-            Request::Resume(resume) => self.resume(io, resume),
+            Request::Resume(resume) => self.resume(here, resume),
+            Request::Enable(enable) => {
+                let Some(session) = connection.session.clone() else {
+                    return Some(answer(Answer::Enabled(Kept::Not)));
+                };
+                self.run(here, Box::pin(keep(shared, session, enable)))
+            }
             Request::Register(stanza) => {
                 let Some(registrar) = shared.registrar.clone() else {
                     let refused = stanza.error(&StanzaError::service_unavailable());
@@ -53,17 +63,22 @@ impl C2sProtocol {
         }
     }
 
-    /// Polls once; what is not ready is sent by mail when it is.
-    fn run(&self, here: ConnectionId, mut job: Pending<Mail>) -> Option<Mail> {
+    /// Polls once; what is not ready is sent by mail when it is. A job without mail leaves it to
+    /// somebody else to send some.
+    fn run<T>(&self, here: ConnectionId, mut job: Pending<T>) -> Option<Mail>
+    where
+        T: Into<Option<Mail>> + Send + 'static,
+    {
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(mail) = job.as_mut().poll(&mut context) {
-            return Some(mail);
+            return mail.into();
         }
         let shared = Arc::clone(&self.shared);
         let services = Arc::clone(shared.router.services());
         services.spawn.spawn(Box::pin(async move {
-            let mail = job.await;
-            shared.outbox.send_surely(here, mail);
+            if let Some(mail) = job.await.into() {
+                shared.outbox.send_surely(here, mail);
+            }
         }));
         None
     }
@@ -94,17 +109,23 @@ impl C2sProtocol {
     }
 
     /// Asks the stream that has the session for it.
-    fn resume(&mut self, io: &mut Io<'_, Mail>, resume: Resume) -> Option<Mail> {
+    fn resume(&mut self, here: ConnectionId, resume: Resume) -> Option<Mail> {
         let router = &self.shared.router;
-        let Some(session) = router.resumable(&resume.account, SessionId(resume.id.session()))
-        else {
-            return Some(answer(Answer::ResumeFailed(ResumeFailed::NotFound { h: None })));
-        };
-        let surrender = Surrender { to: io.id(), resume };
-        let to = connection_id(session.address());
-        self.shared.outbox.send_surely(to, Mail::Surrender(Box::new(surrender)));
-        None
+        match router.resumable(&resume.account, SessionId(resume.id.session())) {
+            Some(session) => {
+                ask_for(&self.shared, &session, here, resume);
+                None
+            }
+            None => self.run(here, Box::pin(restore(Arc::clone(&self.shared), resume, here))),
+        }
     }
+}
+
+/// Asks the stream that has a session to hand it over.
+fn ask_for(shared: &C2sShared, session: &Session, here: ConnectionId, resume: Resume) {
+    let surrender = Surrender { to: here, resume };
+    let to = connection_id(session.address());
+    shared.outbox.send_surely(to, Mail::Surrender(Box::new(surrender)));
 }
 
 fn answer(answer: Answer) -> Mail {
@@ -174,6 +195,58 @@ async fn fast(shared: Arc<C2sShared>, work: FastWork) -> Mail {
         SaslFailure::temporary_auth_failure()
     });
     answer(Answer::Fast(issued))
+}
+
+/// Brings a session back from its record; none if it is in the table by now, and is asked for.
+async fn restore(shared: Arc<C2sShared>, resume: Resume, here: ConnectionId) -> Option<Mail> {
+    let not_found = |h| Some(answer(Answer::ResumeFailed(ResumeFailed::NotFound { h })));
+    let Ok(generation) = generation(&shared, &resume.account).await else { return not_found(None) };
+    let generation = generation.map(|generation| generation.0);
+    match shared.router.restore(&resume, generation, address(here)).await {
+        Ok(Restoring::Restored(back)) => {
+            let Back { session, resume_secs, handled, unacknowledged } = *back;
+            let restored = Restored {
+                jid: session.jid().clone(),
+                id: resume.id,
+                resume_secs,
+                handled,
+                acknowledged: resume.h,
+                unacknowledged,
+            };
+            let outcome = Ok(Box::new(restored.into()));
+            Some(Mail::Surrendered(Box::new(Surrendered { session, outcome })))
+        }
+        Ok(Restoring::Live(session)) => {
+            ask_for(&shared, &session, here, resume);
+            None
+        }
+        Ok(Restoring::NotFound { h }) => not_found(h),
+        Err(error) => {
+            tracing::error!(%error, "the record of a session could not be read");
+            not_found(None)
+        }
+    }
+}
+
+/// Puts a session on record. A guest's ends with the process.
+async fn keep(shared: Arc<C2sShared>, session: Arc<Session>, enable: Enable) -> Mail {
+    let kept = match generation(&shared, session.account().jid()).await {
+        Ok(Some(generation)) => {
+            let identity = Identity {
+                id: enable.id.to_bytes().to_vec(),
+                resource: session.jid().resource().to_owned(),
+                generation: generation.0,
+                resume_secs: enable.resume_secs,
+            };
+            match shared.router.keep(&session, identity).await {
+                true => Kept::Durably,
+                false => Kept::Not,
+            }
+        }
+        Ok(None) => Kept::InMemory,
+        Err(()) => Kept::Not,
+    };
+    answer(Answer::Enabled(kept))
 }
 
 async fn bind_resource(shared: Arc<C2sShared>, bind: Bind, here: ConnectionId) -> Mail {

@@ -34,6 +34,11 @@ pub struct HeldEngine {
 }
 
 impl HeldEngine {
+    /// Over rows that outlive it.
+    pub fn over(memory: Arc<MemoryEngine>) -> HeldEngine {
+        HeldEngine { memory, ..HeldEngine::default() }
+    }
+
     pub fn set(&self, mode: Mode) {
         *self.mode.lock() = mode;
     }
@@ -62,7 +67,7 @@ impl HeldEngine {
         self.reads_wait.store(wait, Ordering::Relaxed);
     }
 
-    /// Lists that were read.
+    /// Lists of the spool that were read.
     pub fn lists(&self) -> usize {
         self.lists.load(Ordering::Relaxed)
     }
@@ -74,7 +79,9 @@ impl Engine for HeldEngine {
     }
 
     fn list(&self, table: Table, account: &BareJid, range: ItemRange) -> Answer<Vec<Row>> {
-        self.lists.fetch_add(1, Ordering::Relaxed);
+        if table == jackdaw_router::spool::SPOOL {
+            self.lists.fetch_add(1, Ordering::Relaxed);
+        }
         if !self.reads_wait.load(Ordering::Relaxed) {
             return self.memory.list(table, account, range);
         }

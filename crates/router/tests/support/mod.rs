@@ -18,10 +18,12 @@ use jackdaw_ext::{
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_ownership::{OneNode, Owners};
 use jackdaw_router::bind::AccountKind;
-use jackdaw_router::{Cluster, NoPeers, Router, RouterConfig, Taken};
-use jackdaw_session::{Address, Session, Sessions};
+use jackdaw_router::restore::Restoring;
+use jackdaw_router::{Cluster, Identity, NoPeers, Router, RouterConfig, Taken};
+use jackdaw_session::{Address, Session, SessionId, Sessions};
 use jackdaw_stanza::{Delivery, MessageType, Settle, Stanza, ns};
 use jackdaw_store::{Batch, Durability, Engine, ItemRange, Stores, Table};
+use jackdaw_stream::c2s::{Resume, SmId};
 use jackdaw_xml::{Limits, Scope};
 use parking_lot::Mutex;
 
@@ -109,15 +111,37 @@ impl World {
         config: RouterConfig,
     ) -> World {
         let engine = Arc::new(HeldEngine::default());
+        let world = World::over(engine, 1_000_000, owners, register, config);
+        world.register("romeo@example.net");
+        world.register("juliet@example.net");
+        world
+    }
+
+    /// The process is killed, and started anew: nothing is left but what was committed.
+    pub fn killed(self) -> World {
+        let engine = HeldEngine::over(Arc::clone(&self.engine.memory));
+        let now = self.tasks.now.load(Ordering::Relaxed) + 1_000;
+        World::over(Arc::new(engine), now, Arc::new(OneNode), |_| {}, RouterConfig::default())
+    }
+
+    fn over(
+        engine: Arc<HeldEngine>,
+        now: u64,
+        owners: Arc<dyn Owners>,
+        register: impl FnOnce(&mut Registry),
+        config: RouterConfig,
+    ) -> World {
+        /// Ids of sessions rise from one process to the next.
+        static FIRST_ID: AtomicU64 = AtomicU64::new(1);
         let stores = Stores::new(Arc::clone(&engine) as Arc<dyn Engine>, Durability::Durable);
         let tasks = Arc::new(Tasks::default());
-        tasks.now.store(1_000_000, Ordering::Relaxed);
+        tasks.now.store(now, Ordering::Relaxed);
         let streams = Arc::new(Streams::default());
         let mut registry = Registry::default();
         registry.offline(is_kept);
         register(&mut registry);
         let services = Arc::new(Services {
-            sessions: Sessions::new(1),
+            sessions: Sessions::new(FIRST_ID.fetch_add(1_000, Ordering::Relaxed)),
             accounts: Accounts::new(stores.clone()),
             stores,
             hosts: Hosts::new(vec![bare(HOST)]),
@@ -134,10 +158,7 @@ impl World {
         let presence = Arc::new(presence::Plain);
         let cluster = Cluster { owners, peers: Arc::new(NoPeers) };
         let router = Router::in_cluster(services, registry, presence, config, cluster);
-        let world = World { router, engine, streams, tasks, slots: AtomicU32::new(1) };
-        world.register("romeo@example.net");
-        world.register("juliet@example.net");
-        world
+        World { router, engine, streams, tasks, slots: AtomicU32::new(1) }
     }
 
     pub fn register(&self, account: &str) {
@@ -173,6 +194,44 @@ impl World {
         session.set_managed();
         self.say_available(&session, 0);
         session
+    }
+
+    /// The same on record: it can be resumed after the process was killed.
+    pub fn recorded(&self, jid: &str) -> Arc<Session> {
+        let session = self.connect(jid);
+        let identity = Identity {
+            id: sm_id(session.id().0).to_bytes().to_vec(),
+            resource: session.jid().resource().to_owned(),
+            generation: GENERATION,
+            resume_secs: 600,
+        };
+        let router = Arc::clone(&self.router);
+        let recorded = Arc::clone(&session);
+        assert!(ready(Box::pin(async move { router.keep(&recorded, identity).await })));
+        session.set_managed();
+        self.say_available(&session, 0);
+        session
+    }
+
+    /// What becomes of the wish to resume that session, whose client has handled `h` stanzas.
+    pub fn restore(&self, jid: &FullJid, id: SessionId, h: u32) -> Restoring {
+        self.restore_as(jid, sm_id(id.0), GENERATION, h)
+    }
+
+    pub fn restore_as(&self, jid: &FullJid, id: SmId, generation: u64, h: u32) -> Restoring {
+        let slot = self.slots.fetch_add(1, Ordering::Relaxed);
+        let address = Address { worker: 0, slot, generation: 0 };
+        let resume = Resume { account: jid.bare(), id, h };
+        let restored = self.router.restore(&resume, Some(generation), address);
+        ready(Box::pin(restored)).expect("a store that answers")
+    }
+
+    /// The client's stream numbers what it was handed, from `first` on, and the router makes that
+    /// durable.
+    pub fn number(&self, session: &Arc<Session>, first: u32, settles: &[Settle]) {
+        for (number, settle) in (first..).zip(settles) {
+            self.router.numbered(session, settle.released(), number);
+        }
     }
 
     /// A client without stream management sends this.
@@ -321,6 +380,16 @@ impl World {
     }
 }
 
+/// The generation of every account.
+pub const GENERATION: u64 = 3;
+
+/// The id by which the session of this number is resumed.
+pub fn sm_id(session: u64) -> SmId {
+    let mut bytes = [9; 24];
+    bytes[..8].copy_from_slice(&session.to_be_bytes());
+    SmId::from_bytes(&bytes).expect("24 bytes")
+}
+
 /// What XEP-0160 keeps, about.
 fn is_kept(message: &Stanza) -> bool {
     matches!(message.message_type(), Some(MessageType::Chat | MessageType::Normal))
@@ -346,6 +415,14 @@ pub fn parse(xml: &str) -> Stanza {
 
 pub fn xml(stanza: &Stanza) -> String {
     String::from_utf8(stanza.to_bytes().to_vec()).expect("text")
+}
+
+/// A chat message that its client would send again by the same id (XEP-0359 §3).
+pub fn chat_once(to: &str, id: &str) -> String {
+    format!(
+        "<message to='{to}' type='chat' id='{id}'><body>o</body>\
+         <origin-id xmlns='urn:xmpp:sid:0' id='{id}'/></message>"
+    )
 }
 
 /// A chat message to this JID.

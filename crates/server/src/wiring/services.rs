@@ -36,6 +36,7 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
         offline_messages_max: config.limits.offline_messages_max as usize,
         spool_linger: Duration::from_millis(20),
         is_durable: config.storage.ack == Ack::Durable,
+        resume_timeout: Duration::from_secs(config.stream_management.resume_timeout_secs.0.into()),
     };
     Router::new(services, registry, Arc::new(im), router_config)
 }

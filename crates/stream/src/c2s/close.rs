@@ -26,6 +26,10 @@ impl C2s {
         if matches!(self.state, State::Closed(_)) {
             return;
         }
+        // Nobody will resume the session: what is accepted counts, not what is on record.
+        if let Some(sm) = self.state.sm_mut() {
+            sm.inbound.conclude();
+        }
         let is_open = self.say_goodbye(cx, error);
         self.end(cx);
         cx.events.extend(is_open.then_some(Event::Close));
@@ -49,7 +53,7 @@ impl C2s {
     pub(super) fn handle_stream_close(&mut self, cx: &mut Cx<'_>) {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Established(session)
-                if session.sm.as_ref().is_some_and(|sm| !sm.inbound.is_caught_up()) =>
+                if session.sm.as_ref().is_some_and(|sm| !sm.inbound.is_accepted()) =>
             {
                 self.timers.stop_all();
                 self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
@@ -100,6 +104,7 @@ impl C2s {
             State::Established(session) => Some(session),
             State::Detached(session) | State::Leaving(session) => Some(*session),
             State::CatchingUp(resumed) => Some(resumed.session),
+            State::Enabling(enabling) => Some(enabling.session),
             State::Closed(left) => return self.over(left),
             _ => None,
         };
@@ -127,6 +132,7 @@ impl C2s {
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Established(session) => self.over(session.into_unacknowledged()),
             State::Leaving(session) => self.over(session.into_unacknowledged()),
+            State::Enabling(enabling) => self.over(enabling.session.into_unacknowledged()),
             State::Closed(left) => self.over(left),
             _ => self.over(Vec::new()),
         }
@@ -169,6 +175,7 @@ impl C2s {
             | Answer::Fast(_)
             | Answer::BindRefused(_)
             | Answer::ResumeFailed(_)
+            | Answer::Enabled(_)
             | Answer::Register(_) => {}
         }
     }

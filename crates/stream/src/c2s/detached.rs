@@ -1,7 +1,9 @@
 //! A session between two streams.
 
+use super::ids::SmId;
 use super::outgoing::Outgoing;
 use super::session::Session;
+use super::sm::Sm;
 use jackdaw_jid::FullJid;
 use jackdaw_stanza::Delivery;
 
@@ -13,6 +15,34 @@ use jackdaw_stanza::Delivery;
 #[derive(Debug)]
 #[must_use = "the session's unacknowledged stanzas are in it"]
 pub struct Detached(pub(super) Session);
+
+/// A session as its record has it, after the process that had it is gone.
+#[derive(Debug)]
+pub struct Restored {
+    /// Whose session it is.
+    pub jid: FullJid,
+    /// What its client resumes it by.
+    pub id: SmId,
+    /// How long it waits to be resumed another time.
+    pub resume_secs: u32,
+    /// How many stanzas of the client are accepted.
+    pub handled: u32,
+    /// How many stanzas the client says it has handled.
+    pub acknowledged: u32,
+    /// What it was to get besides, in order.
+    pub unacknowledged: Vec<Delivery>,
+}
+
+impl From<Restored> for Detached {
+    fn from(restored: Restored) -> Detached {
+        let Restored { jid, id, resume_secs, handled, acknowledged, unacknowledged } = restored;
+        let queue = unacknowledged.iter().map(Outgoing::new).collect();
+        let mut session = Session::new(jid, id.session());
+        let sm = Sm::restored(id, resume_secs, handled, acknowledged, queue);
+        session.sm = Some(Box::new(sm));
+        Detached(session)
+    }
+}
 
 impl Detached {
     /// Whose session it is.

@@ -1,8 +1,9 @@
 //! A stream on which stanzas flow.
 
-use super::event::{ClientState, Event};
+use super::event::{ClientState, Event, Kept};
 use super::resume::{parse_h, write_failed};
 use super::session::{Session, write_acknowledgement, write_request};
+use super::sm::Step;
 use super::state::State;
 use super::timer::Timer;
 use super::{ACK_DELAY_MAX, C2s, Cx};
@@ -120,18 +121,22 @@ impl C2s {
 
     /// XEP-0198 §3. A second time is one too many.
     fn handle_enable(&mut self, cx: &mut Cx<'_>, enable: &Element) {
-        let State::Established(mut session) = std::mem::replace(&mut self.state, State::Taken)
-        else {
+        let State::Established(session) = std::mem::replace(&mut self.state, State::Taken) else {
             return;
         };
         if session.sm.is_some() {
             write_failed(cx.out, Condition::UnexpectedRequest, None);
-        } else {
-            let enabled = self.enable(&mut session, enable);
-            enabled.write_to(cx.out);
-            cx.events.push_back(enabled.event());
+            self.state = State::Established(session);
+            return;
         }
-        self.state = State::Established(session);
+        let enabling = self.begin_enabling(session, enable);
+        self.state = match enabling.request() {
+            Some(request) => {
+                cx.events.push_back(Event::Request(request));
+                State::Enabling(Box::new(enabling))
+            }
+            None => self.enabled(cx, enabling, Kept::Not),
+        };
     }
 
     /// `<r/>` (XEP-0198 §4): answered when what came before it is accepted, or soon.
@@ -140,10 +145,18 @@ impl C2s {
         let Some(sm) = &mut session.sm else {
             return write_failed(cx.out, Condition::UnexpectedRequest, None);
         };
-        if sm.inbound.ask() {
-            self.acknowledge(cx);
-        } else if !self.timers.is_set(Timer::Answer) {
+        let step = sm.inbound.ask();
+        if step != Step::Tell && !self.timers.is_set(Timer::Answer) {
             self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
+        }
+        self.take_step(cx, step);
+    }
+
+    fn take_step(&mut self, cx: &mut Cx<'_>, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Tell => self.acknowledge(cx),
+            Step::Record(h) => cx.events.push_back(Event::Record(h)),
         }
     }
 
@@ -190,7 +203,7 @@ impl C2s {
         Ok(())
     }
 
-    fn ask_if_due(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn ask_if_due(&mut self, cx: &mut Cx<'_>) {
         let State::Established(session) = &mut self.state else { return };
         if session.ask(&self.config, cx, super::Socket::Open) == super::Asked::Yes {
             self.probed(cx.now);
@@ -201,13 +214,28 @@ impl C2s {
     /// tells the client up to where there is no gap.
     pub fn accepted(&mut self, cx: &mut Cx<'_>, number: u32) {
         let Some(sm) = self.state.sm_mut() else { return };
-        let is_due = sm.inbound.accept(number);
-        let is_caught_up = sm.inbound.is_caught_up();
+        let step = sm.inbound.accept(number);
+        self.got_on(cx, step);
+    }
+
+    /// The record of the session says `h` now, or could not be written and says what it said
+    /// before.
+    pub fn recorded(&mut self, cx: &mut Cx<'_>, h: u32) {
+        let Some(sm) = self.state.sm_mut() else { return };
+        let step = sm.inbound.recorded(h);
+        self.got_on(cx, step);
+    }
+
+    /// More is accepted, or on record, and somebody may have waited for it.
+    fn got_on(&mut self, cx: &mut Cx<'_>, step: Step) {
+        let Some(sm) = self.state.sm_mut() else { return };
+        let (is_caught_up, is_accepted) = (sm.inbound.is_caught_up(), sm.inbound.is_accepted());
         match &self.state {
-            State::Established(_) if is_due => self.acknowledge(cx),
             State::CatchingUp(_) if is_caught_up => self.stop_catching_up(cx),
-            State::Leaving(_) if is_caught_up => self.close(cx, None),
-            _ => {}
+            State::Leaving(_) if is_accepted => self.close(cx, None),
+            State::Established(_) => self.take_step(cx, step),
+            _ if step == Step::Tell => {}
+            _ => self.take_step(cx, step),
         }
     }
 

@@ -26,6 +26,24 @@ pub enum Event {
     /// A delivery that somebody waits for was acknowledged by the client or, without stream
     /// management, written.
     Settled(Settle),
+    /// A delivery that is held has its number in the session: make it durable, then call
+    /// [`release`](super::C2s::release).
+    Numbered {
+        /// Which delivery.
+        settle: Settle,
+        /// Its number.
+        number: u32,
+    },
+    /// So many stanzas of the client are accepted: have the record of the session say so, then call
+    /// [`recorded`](super::C2s::recorded). Until then the client is not told.
+    Record(u32),
+    /// A session goes on here, and its client was told `h`: it sends again what follows.
+    Resumed {
+        /// What it was told.
+        h: u32,
+        /// Whether it was restored from its record. Then nobody has heard of its presence yet.
+        is_restored: bool,
+    },
     /// The client said whether anybody looks at it (XEP-0352).
     ClientState(ClientState),
     /// The session is under stream management from now on.
@@ -84,6 +102,9 @@ pub enum Request {
     /// Find the session and take its state with [`detach`](super::C2s::detach). Answer:
     /// [`Answer::Resumed`] or [`Answer::ResumeFailed`].
     Resume(Resume),
+    /// Make a record of a session that can be resumed. Answer: [`Answer::Enabled`], when it is
+    /// durable.
+    Enable(Enable),
     /// An iq of in-band registration, by somebody who has not authenticated (XEP-0077 §3). Answer:
     /// [`Answer::Register`].
     Register(Stanza),
@@ -110,6 +131,8 @@ pub enum Answer {
     Resumed(Box<Detached>),
     /// It cannot go on.
     ResumeFailed(ResumeFailed),
+    /// To [`Request::Enable`].
+    Enabled(Kept),
     /// To [`Request::Register`]: the reply.
     Register(Stanza),
 }
@@ -182,6 +205,26 @@ pub enum Carbons {
     Off,
     /// From the start.
     On,
+}
+
+/// A session that is about to become resumable (XEP-0198 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Enable {
+    /// What the client resumes it by.
+    pub id: SmId,
+    /// How long it waits to be resumed.
+    pub resume_secs: u32,
+}
+
+/// How long a session that can be resumed is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// Its record outlives the process; `h` says what the record says.
+    Durably,
+    /// As long as the process.
+    InMemory,
+    /// Not at all: its record could not be written.
+    Not,
 }
 
 /// A session that a client wants to go on with.

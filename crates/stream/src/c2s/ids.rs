@@ -85,9 +85,7 @@ impl SmId {
     pub fn parse(text: &str) -> Option<SmId> {
         let mut bytes = [0; 24];
         let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
-        let (session, secret) = bytes.split_first_chunk::<8>()?;
-        let secret = secret.try_into().ok()?;
-        (length == 24).then_some(SmId { session: u64::from_be_bytes(*session), secret })
+        SmId::from_bytes(&bytes).filter(|_| length == bytes.len())
     }
 
     /// The session it names; whether it is that session's id, only that session knows.
@@ -95,16 +93,28 @@ impl SmId {
         self.session
     }
 
-    /// The value of `id` and `previd`.
-    pub fn text(&self) -> String {
+    /// The id as it is kept in a record of its session.
+    pub fn to_bytes(&self) -> [u8; 24] {
         let mut bytes = [0; 24];
         bytes[..8].copy_from_slice(&self.session.to_be_bytes());
         bytes[8..].copy_from_slice(&self.secret);
-        URL_SAFE_NO_PAD.encode(bytes)
+        bytes
+    }
+
+    /// Reads what [`to_bytes`](SmId::to_bytes) gave.
+    pub fn from_bytes(bytes: &[u8]) -> Option<SmId> {
+        let (session, secret) = bytes.split_first_chunk::<8>()?;
+        let secret = secret.try_into().ok()?;
+        Some(SmId { session: u64::from_be_bytes(*session), secret })
+    }
+
+    /// The value of `id` and `previd`.
+    pub fn text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.to_bytes())
     }
 
     /// Whether it is the same id, in a time that does not tell how much of it is right.
-    pub(super) fn is(&self, other: &SmId) -> bool {
+    pub fn is(&self, other: &SmId) -> bool {
         let secrets =
             aws_lc_rs::constant_time::verify_slices_are_equal(&self.secret, &other.secret);
         self.session == other.session && secrets.is_ok()

@@ -7,7 +7,8 @@
 //!                    │ SASL2: Completing ──> ExpectBind, CatchingUp, Established
 //! ExpectBind  ─> Binding ───────> Established                       (RFC 6120 §7)
 //!             ─> Resuming ─> CatchingUp ─> Established              (XEP-0198 §5)
-//! Established ─> Detached ─> taken by another stream, or Closed
+//! Established ─> Enabling ─> Established                            (XEP-0198 §3)
+//!             ─> Detached ─> taken by another stream, or Closed
 //!             ─> Leaving ─> Closed
 //! ```
 //!
@@ -41,10 +42,10 @@ pub use close::Disconnected;
 pub use config::{
     C2sConfig, CsiConfig, Deadlines, Host, Hosts, KeepaliveConfig, SmConfig, StreamLimits,
 };
-pub use detached::Detached;
+pub use detached::{Detached, Restored};
 pub use event::{
-    Answer, Bind, Carbons, ClientState, Event, FastWork, IssuedToken, Outcome, Request, Resume,
-    ResumeFailed, Revoke, UserAgent,
+    Answer, Bind, Carbons, ClientState, Enable, Event, FastWork, IssuedToken, Kept, Outcome,
+    Request, Resume, ResumeFailed, Revoke, UserAgent,
 };
 pub use ids::{Seed, SmId};
 pub use transport::{StartTls, TlsInfo, Transport};
@@ -57,7 +58,7 @@ use self::state::State;
 use self::timer::{Timer, Timers};
 use crate::StreamError;
 use jackdaw_jid::FullJid;
-use jackdaw_stanza::Delivery;
+use jackdaw_stanza::{Delivery, Settle};
 use jackdaw_stdx::Arena;
 use jackdaw_xml::{Element, Frame, Limits};
 use std::borrow::Cow;
@@ -207,6 +208,7 @@ impl C2s {
             | State::Binding(_)
             | State::Resuming(_)
             | State::CatchingUp(_)
+            | State::Enabling(_)
             | State::Established(_)
             | State::Leaving(_)
             | State::Detached(_)
@@ -242,6 +244,9 @@ impl C2s {
                 self.resumed(cx, &resume, detached.0, None)
             }
             (State::Resuming(_), Answer::ResumeFailed(failed)) => self.resume_failed(cx, failed),
+            (State::Enabling(enabling), Answer::Enabled(kept)) => {
+                Ok(self.enabled(cx, *enabling, kept))
+            }
             (state, answer) => {
                 self.state = state;
                 return self.late_answer(cx, answer);
@@ -277,6 +282,7 @@ impl C2s {
     pub fn send(&mut self, cx: &mut Cx<'_>, delivery: Delivery) -> Result<(), Delivery> {
         let (session, socket) = match &mut self.state {
             State::Established(session) => (session, Socket::Open),
+            State::Enabling(enabling) => (&mut enabling.session, Socket::Open),
             State::CatchingUp(catching_up) => (&mut catching_up.session, Socket::Gone),
             State::Detached(session) => (&mut **session, Socket::Gone),
             _ => return Err(delivery),
@@ -287,6 +293,22 @@ impl C2s {
             self.probed(cx.now);
         }
         Ok(())
+    }
+
+    /// The number of this delivery is durable: it may be written, if it was held. Numbers become
+    /// durable in their order, and what stands behind a delivery that is held waits for it.
+    pub fn release(&mut self, cx: &mut Cx<'_>, number: u32) {
+        let Some(sm) = self.state.sm_mut() else { return };
+        sm.outbound.release(number);
+        if let State::Established(session) = &mut self.state {
+            session.write_on(cx.out);
+            self.ask_if_due(cx);
+        }
+    }
+
+    /// The number of the delivery that carries this token, if the client has not acknowledged it.
+    pub fn number_of(&mut self, settle: Settle) -> Option<u32> {
+        self.state.sm_mut()?.outbound.number_of(settle)
     }
 
     /// What is due. Call it when [`next_timeout`](C2s::next_timeout) is past.

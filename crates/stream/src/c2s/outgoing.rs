@@ -29,6 +29,11 @@ impl Outgoing {
         Outgoing { xml: xml.into(), settle }
     }
 
+    /// Whether it waits to be written until its number is durable.
+    pub fn is_held(&self) -> bool {
+        self.settle.is_some_and(Settle::is_held)
+    }
+
     pub fn len(&self) -> usize {
         self.xml.len()
     }
@@ -49,7 +54,7 @@ impl Outgoing {
                 return None;
             }
         };
-        Some(Delivery { stanza, settle: self.settle })
+        Some(Delivery { stanza, settle: self.settle.map(Settle::released) })
     }
 }
 

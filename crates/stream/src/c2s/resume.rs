@@ -1,12 +1,12 @@
 //! Enabling stream management and resuming a session (XEP-0198 §3, §5).
 
 use super::detached::Detached;
-use super::event::{Event, Request, Resume, ResumeFailed};
+use super::event::{Enable, Event, Kept, Request, Resume, ResumeFailed};
 use super::ids::SmId;
 use super::inline::is_true;
 use super::sasl2::Completion;
 use super::session::{Session, Socket};
-use super::sm::{Acknowledged, Sm};
+use super::sm::{Acknowledged, Record, Sm, Step};
 use super::state::State;
 use super::timer::Timer;
 use super::{ACK_DELAY_MAX, C2s, Cx};
@@ -26,6 +26,34 @@ pub(super) struct CatchingUp {
     completion: Option<Completion>,
 }
 
+/// A session whose client wants stream management.
+#[derive(Debug)]
+pub(super) struct Enabling {
+    pub session: Session,
+    id: SmId,
+    resume_secs: u32,
+}
+
+impl Enabling {
+    /// What the driver is asked, if the session is to outlive its socket.
+    pub fn request(&self) -> Option<Request> {
+        let Enabling { id, resume_secs, .. } = *self;
+        (resume_secs > 0).then_some(Request::Enable(Enable { id, resume_secs }))
+    }
+
+    /// The session under stream management.
+    pub fn finish(self, kept: Kept) -> (Session, Enabled) {
+        let Enabling { mut session, id, resume_secs } = self;
+        let (resume_secs, record) = match kept {
+            Kept::Durably => (resume_secs, Record::Idle),
+            Kept::InMemory => (resume_secs, Record::None),
+            Kept::Not => (0, Record::None),
+        };
+        session.sm = Some(Box::new(Sm::new(id, resume_secs, record)));
+        (session, Enabled { id, resume_secs })
+    }
+}
+
 /// What `<enabled/>` says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Enabled {
@@ -34,14 +62,22 @@ pub(super) struct Enabled {
 }
 
 impl C2s {
-    /// Puts a session under stream management, as `<enable/>` asks (§3).
-    pub(super) fn enable(&mut self, session: &mut Session, enable: &Element) -> Enabled {
+    /// Begins to put a session under stream management, as `<enable/>` asks (§3).
+    pub(super) fn begin_enabling(&mut self, session: Session, enable: &Element) -> Enabling {
         let offered = u32::try_from(self.config.sm.resume_timeout.as_secs()).unwrap_or(u32::MAX);
         let wanted = enable.attr("max").and_then(parse_h).unwrap_or(offered);
         let resume_secs = if is_true(enable.attr("resume")) { offered.min(wanted) } else { 0 };
         let id = SmId::new(session.number, &mut self.ids);
-        session.sm = Some(Box::new(Sm::new(id, resume_secs)));
-        Enabled { id, resume_secs }
+        Enabling { session, id, resume_secs }
+    }
+
+    /// The session is kept, or is not: the client is told which.
+    pub(super) fn enabled(&mut self, cx: &mut Cx<'_>, enabling: Enabling, kept: Kept) -> State {
+        let (session, enabled) = enabling.finish(kept);
+        enabled.write_to(cx.out);
+        cx.events.push_back(enabled.event());
+        self.timers.set(Timer::Silence, cx.now + self.config.keepalive.idle);
+        State::Established(session)
     }
 
     /// `<resume/>` on an authenticated stream (§5).
@@ -91,10 +127,12 @@ impl C2s {
         sm.outbound
             .acknowledge(resume.h, |settle| cx.events.push_back(Event::Settled(settle)))
             .map_err(|error| StreamError::handled_count_too_high(error.h, error.send_count))?;
-        let is_caught_up = sm.inbound.is_caught_up();
+        let step = sm.inbound.ask();
         let catching_up = CatchingUp { session, completion };
-        if is_caught_up {
-            return Ok(self.finish_resumption(cx, catching_up));
+        match step {
+            Step::Tell => return Ok(self.finish_resumption(cx, catching_up)),
+            Step::Record(h) => cx.events.push_back(Event::Record(h)),
+            Step::Nothing => {}
         }
         self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
         Ok(State::CatchingUp(Box::new(catching_up)))
@@ -114,7 +152,10 @@ impl C2s {
                 }
                 None => write_resumed(cx.out, id, h),
             }
-            sm.outbound.unacknowledged().for_each(|outgoing| outgoing.write_to(cx.out));
+            sm.outbound.rewind();
+            sm.outbound.write_on(cx.out);
+            let is_restored = std::mem::take(&mut sm.is_restored);
+            cx.events.push_back(Event::Resumed { h, is_restored });
         }
         // The stream starts active, whatever the old one was (XEP-0352 §5.2).
         session.flush(cx, Socket::Open);

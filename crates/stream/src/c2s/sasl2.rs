@@ -5,10 +5,12 @@
 
 use super::auth::Profile;
 use super::bind;
-use super::event::{Answer, Event, FastWork, IssuedToken, Request, Resume, ResumeFailed, Revoke};
+use super::event::{
+    Answer, Event, FastWork, IssuedToken, Kept, Request, Resume, ResumeFailed, Revoke,
+};
 use super::features::{self, AfterAuth};
 use super::inline::{Inline, InlineBind};
-use super::resume::write_failed;
+use super::resume::{Enabling, write_failed};
 use super::session::Session;
 use super::state::State;
 use super::timer::Timer;
@@ -34,6 +36,8 @@ pub(super) struct Completion {
     binding: Option<InlineBind>,
     /// Why it was not bound.
     bind_refused: Option<StanzaError>,
+    /// The session that is bound, and that the driver is asked to make a record of.
+    enabling: Option<(Box<Enabling>, InlineBind)>,
 }
 
 impl C2s {
@@ -92,6 +96,7 @@ impl C2s {
             resume_failed: None,
             binding,
             bind_refused: None,
+            enabling: None,
             success,
         };
         match resume.map(|resume| (resume.id, resume.h)) {
@@ -170,7 +175,13 @@ impl C2s {
             Answer::Bound { jid, session } => match completion.binding.take() {
                 Some(wanted) => {
                     let session = Session::new(jid, session);
-                    Ok(self.finish_bound(cx, &completion, &wanted, session))
+                    Ok(self.bound_inline(cx, completion, wanted, session))
+                }
+                None => Err(StreamError::internal_server_error()),
+            },
+            Answer::Enabled(kept) => match completion.enabling.take() {
+                Some((enabling, wanted)) => {
+                    Ok(self.finish_enabled(cx, &completion, &wanted, *enabling, kept))
                 }
                 None => Err(StreamError::internal_server_error()),
             },
@@ -195,25 +206,57 @@ impl C2s {
         State::ExpectBind
     }
 
-    /// The client has its resource (XEP-0386 §3.2.1).
+    /// The client has its resource. Before it hears of it, a session that it can resume is on
+    /// record.
+    fn bound_inline(
+        &mut self,
+        cx: &mut Cx<'_>,
+        mut completion: Completion,
+        wanted: InlineBind,
+        session: Session,
+    ) -> State {
+        let Some(enable) = &wanted.enable_sm else {
+            return self.finish_bound(cx, &completion, &wanted, session, Vec::new());
+        };
+        let enabling = self.begin_enabling(session, enable);
+        let Some(request) = enabling.request() else {
+            return self.finish_enabled(cx, &completion, &wanted, enabling, Kept::Not);
+        };
+        cx.events.push_back(Event::Request(request));
+        completion.enabling = Some((Box::new(enabling), wanted));
+        State::Completing(Box::new(completion))
+    }
+
+    fn finish_enabled(
+        &mut self,
+        cx: &mut Cx<'_>,
+        completion: &Completion,
+        wanted: &InlineBind,
+        enabling: Enabling,
+        kept: Kept,
+    ) -> State {
+        let (session, enabled) = enabling.finish(kept);
+        let mut inline = Vec::new();
+        enabled.write_to(&mut inline);
+        cx.events.push_back(enabled.event());
+        self.finish_bound(cx, completion, wanted, session, inline)
+    }
+
+    /// The client is told of its resource (XEP-0386 §3.2.1), and the outcome of what else it
+    /// wanted.
     fn finish_bound(
         &mut self,
         cx: &mut Cx<'_>,
         completion: &Completion,
         wanted: &InlineBind,
         mut session: Session,
+        inline: Vec<u8>,
     ) -> State {
-        let mut bound = Vec::new();
-        if let Some(enable) = &wanted.enable_sm {
-            let enabled = self.enable(&mut session, enable);
-            enabled.write_to(&mut bound);
-            cx.events.push_back(enabled.event());
-        }
         completion.write_success(cx.out, session.jid.as_str(), |out| {
             out.extend_from_slice(b"<bound");
             declare(out, ns::BIND2);
             out.push(b'>');
-            out.extend_from_slice(&bound);
+            out.extend_from_slice(&inline);
             out.extend_from_slice(b"</bound>");
         });
         let progress = match session.sm {

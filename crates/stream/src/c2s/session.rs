@@ -8,7 +8,7 @@ use super::outgoing::Outgoing;
 use super::sm::Sm;
 use crate::xml::{attribute, declare};
 use jackdaw_jid::FullJid;
-use jackdaw_stanza::{Delivery, ns};
+use jackdaw_stanza::{Delivery, Settle, ns};
 
 /// The state of a session, which outlives its socket if it can be resumed.
 #[derive(Debug)]
@@ -95,16 +95,29 @@ impl Session {
     fn write(&mut self, cx: &mut Cx<'_>, socket: Socket, delivery: &Delivery) {
         let start = cx.out.len();
         match (&mut self.sm, socket) {
-            (Some(sm), Socket::Open) => {
+            (Some(sm), Socket::Open) if sm.outbound.is_open(delivery.settle) => {
                 delivery.stanza.write_to(cx.out);
                 let written = cx.out.get(start..).unwrap_or_default();
-                sm.outbound.push(Outgoing::written(written, delivery.settle));
+                sm.outbound.push_written(Outgoing::written(written, delivery.settle));
             }
-            (Some(sm), Socket::Gone) => sm.outbound.push(Outgoing::new(delivery)),
+            (Some(sm), _) => {
+                let number = sm.outbound.push(Outgoing::new(delivery));
+                if let Some(settle) = delivery.settle.filter(|settle| settle.is_held()) {
+                    cx.events.push_back(Event::Numbered { settle: settle.released(), number });
+                }
+            }
             (None, _) => {
                 delivery.stanza.write_to(cx.out);
-                cx.events.extend(delivery.settle.map(Event::Settled));
+                let settle = delivery.settle.map(Settle::released);
+                cx.events.extend(settle.map(Event::Settled));
             }
+        }
+    }
+
+    /// Writes what waits in the queue, up to what is held.
+    pub fn write_on(&mut self, out: &mut Vec<u8>) {
+        if let Some(sm) = &mut self.sm {
+            sm.outbound.write_on(out);
         }
     }
 
@@ -112,12 +125,18 @@ impl Session {
     pub fn flush(&mut self, cx: &mut Cx<'_>, socket: Socket) {
         let Some(held) = &mut self.held else { return };
         for outgoing in held.take() {
-            if socket == Socket::Open {
-                outgoing.write_to(cx.out);
-            }
             match &mut self.sm {
-                Some(sm) => sm.outbound.push(outgoing),
-                None => cx.events.extend(outgoing.settle.map(Event::Settled)),
+                Some(sm) if socket == Socket::Open && sm.outbound.is_open(outgoing.settle) => {
+                    outgoing.write_to(cx.out);
+                    sm.outbound.push_written(outgoing);
+                }
+                Some(sm) => {
+                    sm.outbound.push(outgoing);
+                }
+                None => {
+                    outgoing.write_to(cx.out);
+                    cx.events.extend(outgoing.settle.map(Event::Settled));
+                }
             }
         }
     }

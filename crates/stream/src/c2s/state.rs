@@ -4,7 +4,7 @@ use super::auth::Attempt;
 use super::bind::BindRequest;
 use super::event::Resume;
 use super::outgoing::Outgoing;
-use super::resume::CatchingUp;
+use super::resume::{CatchingUp, Enabling};
 use super::sasl2::Completion;
 use super::session::Session;
 use super::sm::Sm;
@@ -37,6 +37,8 @@ pub(super) enum State {
     Resuming(Box<Resume>),
     /// The session is here, and what its client sent before is still being accepted.
     CatchingUp(Box<CatchingUp>),
+    /// The driver makes a record of the session, which is about to become resumable.
+    Enabling(Box<Enabling>),
     /// Stanzas flow.
     Established(Session),
     /// The client closed its stream, and what it sent last is still being accepted.
@@ -68,6 +70,7 @@ impl State {
             | State::Completing(_)
             | State::Binding(_)
             | State::Resuming(_)
+            | State::Enabling(_)
             | State::CatchingUp(_) => true,
             State::ExpectHeader
             | State::ExpectStartTls
@@ -88,6 +91,7 @@ impl State {
             State::Established(session) => Some(session),
             State::Detached(session) => Some(session),
             State::CatchingUp(catching_up) => Some(&catching_up.session),
+            State::Enabling(enabling) => Some(&enabling.session),
             _ => None,
         }
     }

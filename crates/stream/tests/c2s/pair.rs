@@ -5,8 +5,8 @@ use jackdaw_stanza::{Builder, Delivery, Settle, Stanza};
 use jackdaw_stdx::Arena;
 use jackdaw_stream::c2s::{
     Answer, Bind, C2sConfig, CsiConfig, Cx, Deadlines, Detached, Event, FastWork, Host,
-    IssuedToken, KeepaliveConfig, Request, Resume, ResumeFailed, Seed, SmConfig, StartTls,
-    StreamLimits, TlsInfo, Transport,
+    IssuedToken, KeepaliveConfig, Kept, Request, Restored, Resume, ResumeFailed, Seed, SmConfig,
+    StartTls, StreamLimits, TlsInfo, Transport,
 };
 use jackdaw_stream::sasl::{
     self, Credentials, Decoy, FastTokens, Generation, ITERATIONS_MIN, Need, Password, SALT_BYTES,
@@ -107,6 +107,10 @@ pub struct Answers {
     /// The session that may be resumed.
     pub old: Option<Box<Pair>>,
     pub bind: Result<u64, jackdaw_stanza::StanzaError>,
+    /// How long sessions are kept that can be resumed.
+    pub kept: Kept,
+    /// The session that is on record.
+    pub restored: Option<Restored>,
     /// Whether stanzas are accepted as they come.
     pub accept: bool,
 }
@@ -134,6 +138,8 @@ impl Pair {
                 issue: None,
                 old: None,
                 bind: Ok(7),
+                kept: Kept::InMemory,
+                restored: None,
                 accept: true,
             },
             last: None,
@@ -227,6 +233,15 @@ impl Pair {
                 Event::Stanza { stanza, number } => self.take(stanza, number),
                 Event::Settled(Settle(number)) => self.log.push(format!("* settled {number}")),
                 Event::ClientState(state) => self.log.push(format!("* {state:?}")),
+                Event::Numbered { settle: Settle(settle), number } => {
+                    self.log.push(format!("* {settle} has number {number}"));
+                }
+                Event::Record(h) => self.log.push(format!("* record h={h}")),
+                Event::Resumed { h, is_restored } => {
+                    if is_restored {
+                        self.log.push(format!("* restored, h={h}"));
+                    }
+                }
                 Event::SmEnabled { resumable, .. } => {
                     self.log.push(format!("* managed, resumable: {resumable}"));
                 }
@@ -274,6 +289,7 @@ impl Pair {
                 Ok(detached) => Answer::Resumed(detached),
                 Err(failed) => Answer::ResumeFailed(failed),
             },
+            Request::Enable(_) => Answer::Enabled(self.answers.kept),
             Request::Register(iq) => Answer::Register(iq.result(None)),
         }
     }
@@ -282,7 +298,14 @@ impl Pair {
         self.log.push(format!("* resume {} h={}", resume.account, resume.h));
         match &mut self.answers.old {
             Some(old) => old.call(|c2s, cx| c2s.detach(cx, resume)),
-            None => Err(ResumeFailed::NotFound { h: None }),
+            None => match self.answers.restored.take() {
+                Some(restored) => {
+                    let acknowledged = resume.h;
+                    let id = resume.id;
+                    Ok(Box::new(Restored { id, acknowledged, ..restored }.into()))
+                }
+                None => Err(ResumeFailed::NotFound { h: None }),
+            },
         }
     }
 
