@@ -10,7 +10,7 @@ use jackdaw_stanza::{Builder, Delivery, Settle, Stanza, StanzaError};
 use jackdaw_stdx::Arena;
 use jackdaw_stream::c2s::{
     Answer, Bind, C2sConfig, CsiConfig, Cx, Deadlines, Disconnected, Event, Host, IssuedToken,
-    KeepaliveConfig, Request, Resume, ResumeFailed, Seed, SmConfig, StartTls, StreamLimits,
+    KeepaliveConfig, Kept, Request, Resume, ResumeFailed, Seed, SmConfig, StartTls, StreamLimits,
     TlsInfo, Transport,
 };
 use jackdaw_stream::sasl::{self, SaslConfig, SaslFailure, Secret};
@@ -254,7 +254,10 @@ impl Connection {
                     assert!(!self.is_closed, "a connection that is closed twice");
                     self.is_closed = true;
                 }
+                Event::Record(h) => self.call(now, ledger, 0, |c2s, cx| c2s.recorded(cx, h)),
+                Event::Numbered { .. } => unreachable!("nothing that is held is delivered"),
                 Event::Settled(_)
+                | Event::Resumed { .. }
                 | Event::ClientState(_)
                 | Event::SmEnabled { .. }
                 | Event::Outcome(_) => {}
@@ -454,6 +457,7 @@ fn find_out(
         }))),
         Request::Bind(Bind { jid, .. }) => Answer::Bound { jid, session: 7 },
         Request::Resume(resume) => take_session(&resume, now, old, ledger),
+        Request::Enable(_) => Answer::Enabled(Kept::Durably),
         Request::Register(iq) => Answer::Register(iq.result(None)),
     }
 }
@@ -482,6 +486,7 @@ fn refuse(request: Request) -> Answer {
         Request::Fast(_) => Answer::Fast(Err(SaslFailure::temporary_auth_failure())),
         Request::Bind(_) => Answer::BindRefused(StanzaError::conflict()),
         Request::Resume(_) => Answer::ResumeFailed(ResumeFailed::NotFound { h: Some(1) }),
+        Request::Enable(_) => Answer::Enabled(Kept::Not),
         Request::Register(iq) => Answer::Register(iq.error(&StanzaError::not_allowed())),
     }
 }
