@@ -285,3 +285,22 @@ fn sessions_whose_every_stream_refuses_a_message_leave_no_row() {
     world.assert_settled();
     assert_eq!(world.router.spooling(), 0);
 }
+
+#[test]
+fn a_message_that_the_store_refused_for_now_is_not_said_to_be_accepted_later() {
+    let world = World::new();
+    let romeo = world.recorded(ROMEO);
+    let juliet = world.recorded(JULIET);
+    world.engine.set(Mode::Fail(jackdaw_store::StoreError::Busy));
+    world.send_numbered(&romeo, 1, &chat_once(JULIET, "1"));
+    world.engine.set(Mode::Through);
+    world.send_numbered(&romeo, 2, &chat_once(JULIET, "2"));
+    assert_eq!(world.accepted(&romeo), [2]);
+    assert_eq!(world.messages(&juliet), "1 2");
+    let world = world.killed();
+    let Back { session, handled, .. } = back(&world, romeo.jid(), &romeo, 0);
+    assert_eq!(handled, 0);
+    world.send_numbered(&session, 1, &chat_once(JULIET, "1"));
+    world.send_numbered(&session, 2, &chat_once(JULIET, "2"));
+    assert_eq!(world.spool(JULIET_BARE), "2 1");
+}
