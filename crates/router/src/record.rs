@@ -16,7 +16,7 @@ mod rows;
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use jackdaw_ext::Command;
@@ -213,7 +213,7 @@ impl Router {
 
     /// Has the record of a session say that so many of its stanzas are accepted, and what others
     /// know of it now. Its stream hears [`Command::Recorded`]; true: the record says so already.
-    pub fn record(&self, session: &Arc<Session>, h: u32) -> bool {
+    pub fn record(self: &Arc<Self>, session: &Arc<Session>, h: u32) -> bool {
         let Some(record) = session.slot::<Record>().filter(|record| !record.is_durable(h)) else {
             return true;
         };
@@ -235,7 +235,7 @@ impl Router {
         let (outbox, session) = (Arc::clone(self.outbox()), Arc::clone(session));
         let handled = state.handled;
         let recorded = Arc::clone(&record);
-        let refused = self.commit_or_refuse(batch, move |outcome| {
+        let refused = self.commit_or_refuse(&record, batch, move |outcome| {
             match outcome {
                 Ok(()) => recorded.committed(handled),
                 Err(error) => tracing::warn!(%error, "the record of a session was not written"),
@@ -250,25 +250,32 @@ impl Router {
         false
     }
 
-    /// Commits; true if the store refused at once. Then a later commit may succeed, and must not
-    /// say what this one was to say.
+    /// Commits what says something in a record; true if the store refused at once. Then, or where
+    /// the disk turns out to be full, a later commit may succeed, and must not say what this one
+    /// was to say.
     fn commit_or_refuse(
-        &self,
+        self: &Arc<Self>,
+        record: &Arc<Record>,
         batch: Batch,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) -> bool {
-        let refused = Arc::new(AtomicBool::new(false));
-        let said = Arc::clone(&refused);
+        const HANDED_OVER: u8 = 1;
+        const FAILED: u8 = 2;
+        let fate = Arc::new(AtomicU8::new(0));
+        let (told, router, record) = (Arc::clone(&fate), Arc::clone(self), Arc::clone(record));
         self.commit(batch, move |outcome| {
-            said.store(outcome.is_err(), Ordering::Release);
+            // Rows that were made meanwhile repeat what is not so: no record is better.
+            if outcome.is_err() && told.swap(FAILED, Ordering::AcqRel) == HANDED_OVER {
+                router.delete_record(&record);
+            }
             done(outcome);
         });
-        refused.load(Ordering::Acquire)
+        fate.swap(HANDED_OVER, Ordering::AcqRel) == FAILED
     }
 
     /// Commits what keeps a message, and with it what its sender's record says of that.
     pub(crate) fn commit_claimed(
-        &self,
+        self: &Arc<Self>,
         mut batch: Batch,
         receipt: Option<&Receipt>,
         done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
@@ -285,11 +292,11 @@ impl Router {
         let before = state.clone();
         state.claim(number, *origin);
         batch.put(SESSIONS, &record.account, &record.accepted_key(), state.row());
-        let (record, handled) = (Arc::clone(record), state.handled);
+        let (committed, handled) = (Arc::clone(record), state.handled);
         // Under the lock: rows are handed over in the order in which they are made.
-        let refused = self.commit_or_refuse(batch, move |outcome| {
+        let refused = self.commit_or_refuse(record, batch, move |outcome| {
             if outcome.is_ok() {
-                record.committed(handled);
+                committed.committed(handled);
             }
             done(outcome);
         });
@@ -345,7 +352,12 @@ impl Router {
 
     /// The session is over for good: nobody may resume it after a restart.
     pub(crate) fn strike(&self, session: &Session) {
-        let Some(record) = session.slot::<Record>() else { return };
+        if let Some(record) = session.slot::<Record>() {
+            self.delete_record(&record);
+        }
+    }
+
+    fn delete_record(&self, record: &Record) {
         record.end();
         let mut batch = Batch::new();
         delete_parts(&mut batch, &record.account, record.session);

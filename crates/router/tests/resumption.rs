@@ -287,6 +287,20 @@ fn sessions_whose_every_stream_refuses_a_message_leave_no_row() {
 }
 
 #[test]
+fn a_record_of_which_a_commit_failed_late_is_not_believed() {
+    let world = World::new();
+    let romeo = world.recorded(ROMEO);
+    world.engine.set(Mode::Hold);
+    world.send_numbered(&romeo, 1, &chat_once(JULIET, "1"));
+    world.engine.set(Mode::Through);
+    world.engine.fail(&jackdaw_store::StoreError::Full);
+    world.send_numbered(&romeo, 2, &chat_once(JULIET, "2"));
+    let world = world.killed();
+    let gone = world.restore(romeo.jid(), romeo.id(), 0);
+    assert!(matches!(gone, Restoring::NotFound { h: None }));
+}
+
+#[test]
 fn a_message_that_the_store_refused_for_now_is_not_said_to_be_accepted_later() {
     let world = World::new();
     let romeo = world.recorded(ROMEO);
