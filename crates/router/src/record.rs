@@ -1,8 +1,8 @@
 //! The record of a session that can be resumed: what outlives the process (XEP-0198 §5).
 //!
 //! Three rows by session, because they change at different times: who it is (once), how much of
-//! what it sent is accepted (with every `h` it is told), what its contacts and extensions know of it
-//! (when that changed, with the next `h`). A fourth table has a row for each message that the
+//! what it sent is accepted (with every `h` it is told), what its contacts and extensions know of
+//! it (when that changed, with the next `h`). A fourth table has a row for each message that the
 //! session was to get and that is in the spool: its number, and where it is.
 //!
 //! A message with an origin-id (XEP-0359) from a session on record is claimed: the commit that

@@ -1,9 +1,9 @@
 //! Sessions of an earlier process come back from their records (XEP-0198 §5), or do not.
 //!
 //! Nothing is read at start. A record is read when its client resumes, and looked at when another
-//! session of its account is bound: rows of messages that are numbered for a session which may still
-//! come back are not offline messages yet. When no session of an earlier process can come back any
-//! more, what is left of them is swept away.
+//! session of its account is bound: rows of messages that are numbered for a session which may
+//! still come back are not offline messages yet. When no session of an earlier process can come
+//! back any more, what is left of them is swept away.
 
 use std::sync::Arc;
 
