@@ -44,6 +44,14 @@ pub(crate) struct Child {
 }
 
 impl Child {
+    /// Whether it has this name.
+    #[inline]
+    pub fn is(&self, text: &str, ns: &str, name: &str) -> bool {
+        let has_ns =
+            if self.ns.is_empty() { ns == crate::ns::CLIENT } else { self.ns.of(text) == ns };
+        has_ns && self.name.of(text) == name
+    }
+
     #[inline]
     pub fn payload<'a>(&self, text: &'a str) -> Payload<'a> {
         Payload {

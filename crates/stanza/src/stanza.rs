@@ -7,7 +7,7 @@ use jackdaw_jid::{Jid, JidParts, JidRef};
 use jackdaw_xml::{Element, Limits, Scope, XmlError};
 
 use crate::ns;
-use crate::parsed::{Shared, Span};
+use crate::parsed::{Child, Shared, Span};
 
 /// The three kinds of stanza (RFC 6120 §8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -234,7 +234,10 @@ impl Stanza {
 
     /// The first child element of this name.
     pub fn payload(&self, ns: &str, name: &str) -> Option<Payload<'_>> {
-        self.payloads().find(|payload| payload.is(ns, name))
+        let parsed = self.parsed.get();
+        let text = parsed.text.as_str();
+        let is_it = |child: &&Child| !child.is_removed && child.is(text, ns, name);
+        parsed.children.iter().find(is_it).map(|child| child.payload(text))
     }
 
     /// Whether there is a child element of this name.

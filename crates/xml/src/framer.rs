@@ -212,6 +212,11 @@ impl Framer {
                 Block::Read(next) => {
                     content = next;
                     *at += length;
+                    if matches!(content, Content::Text) {
+                        // A long text: nothing else is of interest until it ends.
+                        let text = bytes.get(*at..).unwrap_or_default();
+                        *at += memchr::memchr(b'<', text).unwrap_or(text.len());
+                    }
                 }
                 Block::Complete { frame, length } => {
                     *at += length;

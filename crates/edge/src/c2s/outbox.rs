@@ -43,6 +43,9 @@ pub(super) fn take_local() -> Option<(ConnectionId, Mail)> {
 /// there is mail left: it is to be taken one by one.
 pub(super) fn pass_local(io: &mut WorkerIo<'_, Mail>, here: ConnectionId) -> bool {
     LOCAL.with_borrow_mut(|local| {
+        if local.is_empty() {
+            return true;
+        }
         if local.iter().all(|(to, _)| *to != here) {
             io.send_local(local);
         }
