@@ -143,7 +143,7 @@ impl Router {
         }
     }
 
-    fn write_unsettled(self: &Arc<Self>, settle: Settle) {
+    pub(crate) fn write_unsettled(self: &Arc<Self>, settle: Settle) {
         let found = self.ledger.with(settle, |entry| {
             let stanza = entry.stanza.as_mut().filter(|_| entry.row == Row::None);
             let Some(stanza) = stanza else { return (None, false) };

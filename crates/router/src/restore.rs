@@ -12,7 +12,7 @@ use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_session::{Address, Session, SessionId};
 use jackdaw_stanza::{Delivery, Stanza};
 use jackdaw_store::{Batch, ItemRange, Row as StoreRow, StoreError};
-use jackdaw_stream::c2s::{Resume, SmId};
+use jackdaw_stream::c2s::{Resume, SmId, Suspended};
 use jackdaw_xml::{Limits, Scope};
 
 use crate::Router;
@@ -254,6 +254,30 @@ impl Router {
             }
         }
         Ok(rows)
+    }
+
+    /// The server stops, and the client may resume its session after that: the record is brought up
+    /// to date, and what the client has not acknowledged is in the spool by its number.
+    pub fn suspended(self: &Arc<Self>, session: &Arc<Session>, suspended: Suspended) {
+        let Suspended { accepted, first, unacknowledged } = suspended;
+        self.record(session, accepted);
+        if let Some(record) = session.slot::<Record>() {
+            record.end();
+        }
+        self.services.sessions.unbind(session);
+        let mut effects = Effects::new();
+        for (delivery, nth) in unacknowledged.into_iter().zip(0..) {
+            let is_kept = self.registry.keeps_offline(&delivery.stanza);
+            match delivery.settle.filter(|_| is_kept) {
+                Some(settle) => {
+                    self.write_unsettled(settle);
+                    self.numbered(session, settle, first.wrapping_add(nth));
+                }
+                // Nobody else has heard of it, and it is not kept: as if the session were over.
+                None => self.redeliver(delivery, None, &mut effects),
+            }
+        }
+        self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
     }
 
     /// A session that was restored is established: its contacts hear of it, and it of them.

@@ -11,6 +11,7 @@ use jackdaw_router::Taken;
 use jackdaw_router::restore::{Back, Restoring};
 use jackdaw_session::Session;
 use jackdaw_stanza::Delivery;
+use jackdaw_stream::c2s::Suspended;
 use support::{GENERATION, Mode, World, chat, chat_once, sm_id};
 
 const ROMEO: &str = "romeo@example.net/orchard";
@@ -317,4 +318,24 @@ fn a_message_that_the_store_refused_for_now_is_not_said_to_be_accepted_later() {
     world.send_numbered(&session, 1, &chat_once(JULIET, "1"));
     world.send_numbered(&session, 2, &chat_once(JULIET, "2"));
     assert_eq!(world.spool(JULIET_BARE), "2 1");
+}
+
+#[test]
+fn a_session_that_was_suspended_comes_back_with_what_lingered() {
+    let world = World::new();
+    let romeo = world.recorded(ROMEO);
+    let juliet = world.recorded(JULIET);
+    world.router.record(&juliet, 1);
+    world.send_numbered(&romeo, 1, &chat_once(JULIET_BARE, "1"));
+    world.send_numbered(&romeo, 2, &chat(JULIET_BARE, "2"));
+    let mut unacknowledged = world.take(&juliet);
+    unacknowledged.retain(|delivery| delivery.settle.is_some());
+    assert_eq!(ids(&unacknowledged), "1 2");
+    world.router.suspended(&juliet, Suspended { accepted: 3, first: 7, unacknowledged });
+    assert_eq!(world.accepted(&romeo), [1, 2]);
+    assert!(world.router.services().sessions.find(juliet.jid().as_jid_ref()).is_none());
+    let world = world.killed();
+    let Back { handled, unacknowledged, .. } = back(&world, juliet.jid(), &juliet, 7);
+    assert_eq!(handled, 3);
+    assert_eq!(ids(&unacknowledged), "2");
 }

@@ -215,6 +215,18 @@ impl Protocol for C2sProtocol {
 
     fn shutting_down(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
         self.enter();
+        let error = StreamError::system_shutdown();
+        let suspended = self.call(io, connection, |stream, cx| stream.suspend(cx, error)).flatten();
+        if let Some(suspended) = suspended {
+            if let Some(session) = connection.session.take() {
+                self.shared.router.suspended(&session, suspended);
+            }
+            self.do_events(io, connection);
+            if connection.is_kept {
+                io.free();
+            }
+            return;
+        }
         let closed = self.with_stream(io, connection, |stream, cx| {
             stream.close(cx, Some(StreamError::system_shutdown()));
         });

@@ -1,5 +1,6 @@
 //! How a stream ends (RFC 6120 §4.4, §4.9), and what is left of its session.
 
+use super::detached::{Detached, Suspended};
 use super::event::{Answer, Event, Outcome};
 use super::outgoing::Outgoing;
 use super::session::Session;
@@ -88,6 +89,33 @@ impl C2s {
         }
         cx.out.extend_from_slice(b"</stream:stream>");
         true
+    }
+
+    /// The server stops, and a session on record may be resumed after that: ends the stream with
+    /// this error, and gives what the client has not acknowledged. None: there is no such session,
+    /// and nothing has changed.
+    pub fn suspend(&mut self, cx: &mut Cx<'_>, error: StreamError) -> Option<Suspended> {
+        if !self.state.session().is_some_and(Session::is_on_record) {
+            return None;
+        }
+        let is_open = self.say_goodbye(cx, Some(error));
+        let session = match std::mem::replace(&mut self.state, State::Taken) {
+            State::Established(session) => session,
+            State::Detached(session) => *session,
+            State::CatchingUp(resumed) => resumed.session,
+            state => {
+                self.state = state;
+                return None;
+            }
+        };
+        self.over(Vec::new());
+        cx.events.extend(is_open.then_some(Event::Close));
+        let sm = session.sm.as_ref()?;
+        Some(Suspended {
+            accepted: sm.inbound.accepted(),
+            first: sm.outbound.acknowledged().wrapping_add(1),
+            unacknowledged: Detached(session).into_unacknowledged(),
+        })
     }
 
     /// The session goes on in another stream, and this one is replaced (XEP-0198 §5).

@@ -16,6 +16,17 @@ use jackdaw_stanza::Delivery;
 #[must_use = "the session's unacknowledged stanzas are in it"]
 pub struct Detached(pub(super) Session);
 
+/// What a session leaves that is to be resumed after a restart.
+#[derive(Debug)]
+pub struct Suspended {
+    /// How many stanzas of the client are accepted.
+    pub accepted: u32,
+    /// The number of the first stanza that the client has not acknowledged.
+    pub first: u32,
+    /// These, in order.
+    pub unacknowledged: Vec<Delivery>,
+}
+
 /// A session as its record has it, after the process that had it is gone.
 #[derive(Debug)]
 pub struct Restored {

@@ -42,7 +42,7 @@ pub use close::Disconnected;
 pub use config::{
     C2sConfig, CsiConfig, Deadlines, Host, Hosts, KeepaliveConfig, SmConfig, StreamLimits,
 };
-pub use detached::{Detached, Restored};
+pub use detached::{Detached, Restored, Suspended};
 pub use event::{
     Answer, Bind, Carbons, ClientState, Enable, Event, FastWork, IssuedToken, Kept, Outcome,
     Request, Resume, ResumeFailed, Revoke, UserAgent,

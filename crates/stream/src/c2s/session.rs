@@ -45,6 +45,11 @@ impl Session {
         self.sm.as_ref().is_some_and(|sm| sm.is_resumable())
     }
 
+    /// Whether it outlives the process.
+    pub fn is_on_record(&self) -> bool {
+        self.sm.as_ref().is_some_and(|sm| sm.is_resumable() && sm.inbound.is_on_record())
+    }
+
     /// Sends, queues or holds back a delivery. At the bound it comes back, and the caller does
     /// with it what it does where there is no session.
     pub fn send(

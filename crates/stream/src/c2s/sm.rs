@@ -225,6 +225,16 @@ impl Inbound {
         self.handled
     }
 
+    /// Up to where every stanza is accepted, also if `h` may not say so yet.
+    pub fn accepted(&self) -> u32 {
+        self.accepted
+    }
+
+    /// Whether there is a record of the session.
+    pub fn is_on_record(&self) -> bool {
+        self.record != Record::None
+    }
+
     /// The session ends: nobody will resume it, and `h` need not wait for a record.
     pub fn conclude(&mut self) {
         self.handled = self.accepted;
@@ -312,6 +322,11 @@ impl Outbound {
     /// How many stanzas were sent.
     pub fn sent(&self) -> u32 {
         self.acknowledged.wrapping_add(self.written)
+    }
+
+    /// How many stanzas the client has acknowledged.
+    pub fn acknowledged(&self) -> u32 {
+        self.acknowledged
     }
 
     pub fn stanzas(&self) -> usize {
