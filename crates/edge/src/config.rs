@@ -96,6 +96,8 @@ pub struct UringConfig {
     pub slots_per_ring: u32,
     /// Receive buffers of 16 KiB per ring, rounded up to a power of two.
     pub buffers_per_ring: u16,
+    /// Completions that fit without the kernel having to queue them elsewhere, a power of two.
+    pub completions_per_ring: u32,
     /// Sockets from which nothing came for this long are only polled, which takes the kernel
     /// 260 bytes each instead of 870.
     pub idle: Duration,
@@ -107,6 +109,7 @@ impl Default for UringConfig {
             rings_max: 256,
             slots_per_ring: 65_536,
             buffers_per_ring: 64,
+            completions_per_ring: 4_096,
             idle: Duration::from_secs(60),
         }
     }

@@ -172,3 +172,26 @@ fn a_send_that_is_cut_off_gives_its_place_back() {
     }
     bench.stop();
 }
+
+/// Fewer buffers than clients that write at once, and fewer places for completions than there are
+/// completions: receives end with ENOBUFS, the completion queue overflows, requests wait.
+#[test]
+fn a_ring_that_is_too_small_is_slow_and_loses_nothing() {
+    let uring =
+        UringConfig { buffers_per_ring: 1, completions_per_ring: 1, ..UringConfig::default() };
+    let config = EdgeConfig { uring, ..config(DriverChoice::IoUring, 1) };
+    let bench = Bench::start(config, echo);
+    let mut streams: Vec<_> = (0..1_500).map(|_| bench.connect()).collect();
+    for round in 0..3u8 {
+        let text: Vec<u8> = (0..9_000u32).map(|at| (at as u8).wrapping_add(round)).collect();
+        for stream in &mut streams {
+            stream.write_all(&text).expect("the kernel takes it");
+        }
+        for stream in &mut streams {
+            expect_bytes(stream, &text);
+        }
+    }
+    drop(streams);
+    bench.await_stats(|total| total.connections == 0);
+    bench.stop();
+}

@@ -19,9 +19,6 @@ use super::buffers::{Buffers, GROUP};
 /// Requests that are queued before they must be submitted; a turn may submit several times.
 const SUBMISSIONS: u32 = 512;
 
-/// Completions that fit without the kernel having to queue them elsewhere.
-const COMPLETIONS: u32 = 4096;
-
 /// Descriptors of the soft limit that are not used for sockets of one ring: the limit also bounds
 /// what the rest of the process opens meanwhile.
 const TABLE_MARGIN: u64 = 64;
@@ -129,7 +126,7 @@ impl Ring {
             .setup_defer_taskrun()
             .setup_submit_all()
             .setup_taskrun_flag()
-            .setup_cqsize(COMPLETIONS)
+            .setup_cqsize(config.completions_per_ring.max(SUBMISSIONS + 1))
             .build(SUBMISSIONS)?;
         let (_, nofile) = crate::sys::raise_descriptor_limit()?;
         let slots = u64::from(config.slots_per_ring).min(nofile.saturating_sub(TABLE_MARGIN));
