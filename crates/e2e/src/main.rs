@@ -12,7 +12,7 @@ jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
   scripts [PATH…]   performs scripts, or all of crates/e2e/scripts
   disk [NAME…]      puts the store on disks that fail, or those of the named tests
   clients LIST      runs the third-party clients of a list that `cargo xtask clients` wrote
-  hostile [--seed N] [ACT…]
+  hostile [--seed N] [--minutes N] [ACT…]
                     plays hostile clients beside healthy ones
 ";
 
@@ -65,8 +65,12 @@ fn hostile_options(arguments: &[&str]) -> Option<hostile::Options> {
         Some((seed, rest)) => (Some(seed.parse().ok()?), rest),
         None => (None, arguments),
     };
+    let (minutes, rest) = match option("--minutes", rest) {
+        Some((minutes, rest)) => (Some(minutes.parse().ok()?), rest),
+        None => (None, rest),
+    };
     let acts = rest.iter().map(|&act| act.to_owned()).collect();
-    Some(hostile::Options { seed, acts })
+    Some(hostile::Options { seed, minutes, acts })
 }
 
 fn option<'a>(name: &str, arguments: &'a [&'a str]) -> Option<(&'a str, &'a [&'a str])> {

@@ -46,7 +46,7 @@ cargo xtask <command>
   disk [TEST…]       the release binary on disks that fill up, fail, forget or change what they hold
   clients [--driver epoll|io_uring] [CLIENT…]
                      third-party clients against the release binary
-  hostile [--driver epoll|io_uring] [--seed N] [ACT…]
+  hostile [--driver epoll|io_uring] [--seed N] [--minutes N] [ACT…]
                      bad inputs and floods beside healthy clients
 ";
 

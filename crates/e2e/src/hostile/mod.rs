@@ -6,7 +6,9 @@
 //!
 //! Does not: judge speed. Latency of the healthy is compared with their own a moment before.
 
+mod bounds;
 mod churn;
+mod counters;
 mod crowd;
 mod cuts;
 mod dice;
@@ -16,8 +18,8 @@ mod generate;
 mod handshakes;
 mod judge;
 mod metrics;
-#[expect(dead_code, reason = "what it shows is being mended")]
-mod readers;
+mod mix;
+mod slow;
 mod stage;
 mod storms;
 mod table;
@@ -37,6 +39,8 @@ use stage::{DOMAIN, PASSWORD};
 pub struct Options {
     /// Repeats a run; by default the time chooses.
     pub seed: Option<u64>,
+    /// How long the mix of everything is to last.
+    pub minutes: Option<u32>,
     /// Which acts; all of the gate's if none is named.
     pub acts: Vec<String>,
 }
@@ -49,14 +53,19 @@ const ACTS: &[Act] = &[
     ("churn", churn::play),
     ("tokens", tokens::play),
     ("timing", timing::play),
+    ("slow", slow::play),
+    ("counters", counters::play),
+    ("bounds", bounds::play),
     ("storms", storms::play),
     ("handshakes", handshakes::play),
+    ("mix", mix::play),
 ];
 
 /// What every act gets.
 pub struct Play<'a> {
     launch: &'a Launch,
     seed: u64,
+    minutes: Option<Duration>,
 }
 
 /// The outcome of one check of an act.
@@ -89,10 +98,12 @@ pub fn run(launch: &Launch, options: &Options) -> Result<Tally> {
         let known = known.join(", ");
         return Err(Error::unexpected(format!("no act `{unknown}`; there are {known}")));
     }
+    let minutes = options.minutes.map(|minutes| Duration::from_secs(60) * minutes);
+    let play = Play { launch, seed, minutes };
     for (name, act) in ACTS.iter().filter(|(name, _)| wanted(name)) {
         let began = Instant::now();
-        let findings = act(&Play { launch, seed })
-            .unwrap_or_else(|error| vec![Finding::new("plays", Err(error.to_string()))]);
+        let findings =
+            act(&play).unwrap_or_else(|error| vec![Finding::new("plays", Err(error.to_string()))]);
         for Finding { what, fault } in findings {
             tally.count(fault.is_none());
             match fault {

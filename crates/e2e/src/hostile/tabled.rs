@@ -68,21 +68,24 @@ pub fn play(play: &Play<'_>) -> Result<Vec<Finding>> {
 
 /// What the healthy may say at the end: nothing lost, and no later than without an attack.
 pub fn unharmed(report: &Report) -> Vec<Finding> {
-    let Report { sent, lost, misplaced, disconnected, .. } = report;
     let (quiet, attacked) = (median(&report.quiet), median(&report.attacked));
     let windows = format!("{} and {} windows", report.quiet.len(), report.attacked.len());
     let latency = format!("p99 {} in quiet, {} under attack", millis(quiet), millis(attacked));
     let is_prompt = attacked <= (quiet * 2).max(NOTICED) && !report.attacked.is_empty();
     vec![
-        Finding::that(
-            format!("none of {sent} healthy messages is lost"),
-            report.is_clean(),
-            || format!("{lost} lost, {misplaced} misplaced, {disconnected} disconnected"),
-        ),
+        ledger(report),
         Finding::that(format!("healthy {latency}"), is_prompt, || {
             format!("more than twice as much and more than {} ({windows})", millis(NOTICED))
         }),
     ]
+}
+
+/// Nothing of the healthy is lost, repeated or reordered, and nobody is disconnected.
+pub fn ledger(report: &Report) -> Finding {
+    let Report { sent, lost, misplaced, disconnected, .. } = report;
+    Finding::that(format!("none of {sent} healthy messages is lost"), report.is_clean(), || {
+        format!("{lost} lost, {misplaced} misplaced, {disconnected} disconnected")
+    })
 }
 
 /// Each case from several connections at once, with an eye on what the server takes for it.
