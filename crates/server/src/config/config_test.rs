@@ -66,6 +66,19 @@ fn unknown_names_are_answered_with_the_nearest_known() {
 }
 
 #[test]
+fn names_that_are_not_bare_are_quoted() {
+    check(
+        "\"\" = 1\n\"listeners.c2s\" = 2\n[limits]\n\"a\\nb\" = 3\n[server]\n[server.\"c d\"]\n",
+        expect![[r#"
+            jackdaw.toml:1: "": unknown table; `jackdaw config default` prints all there are
+            jackdaw.toml:2: "listeners.c2s": unknown table; did you mean [listeners.c2s]?
+            jackdaw.toml:4: limits."a\nb": unknown key; [limits] has: connections_max, connections_per_address_max, stanza_preauth_bytes_max, stanza_bytes_max, stanza_depth_max, stanza_elements_max, outbox_bytes_max, resources_per_account_max, roster_items_max, blocklist_items_max, offline_messages_max, vcard_bytes_max, private_bytes_max
+            jackdaw.toml:6: server."c d": unknown key; [server] has: data_dir, admins, shutdown_timeout_secs
+        "#]],
+    );
+}
+
+#[test]
 fn wrong_values_say_what_to_write() {
     check(
         "[limits]\noffline_messages_max = \"many\"\n",

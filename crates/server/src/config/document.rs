@@ -1,5 +1,6 @@
 //! The file as TOML with positions: which keys it has and in which lines they stand.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -179,11 +180,18 @@ fn shape(section: &Section) -> String {
     }
 }
 
+/// The path of `name` in the table at `prefix`. A name that is not bare is quoted, as in the file:
+/// an empty one would name nothing, and one with a dot or a line feed something else.
 fn join(prefix: &str, name: &str) -> String {
-    if prefix.is_empty() { name.into() } else { format!("{prefix}.{name}") }
+    let is_bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let name = match !name.is_empty() && name.bytes().all(is_bare) {
+        true => Cow::Borrowed(name),
+        false => Cow::Owned(format!("{name:?}")),
+    };
+    if prefix.is_empty() { name.into_owned() } else { format!("{prefix}.{name}") }
 }
 
-type Entry<'t, 'a> = (&'t Spanned<std::borrow::Cow<'a, str>>, &'t Spanned<DeValue<'a>>);
+type Entry<'t, 'a> = (&'t Spanned<Cow<'a, str>>, &'t Spanned<DeValue<'a>>);
 
 fn entry<'t, 'a>(table: &'t DeTable<'a>, name: &str) -> Option<Entry<'t, 'a>> {
     table.iter().find(|(key, _)| key.get_ref() == name)
