@@ -271,15 +271,20 @@ impl Framer {
             // All bits above `at`.
             live &= (u64::MAX << at) << 1;
             content = match content {
-                Content::Text => Content::Open,
-                Content::Open => match byte {
-                    b'/' => Content::EndTag,
-                    b'!' => return Ok(Block::Cdata { length: at + 1 }),
-                    b'?' => return Err(INSTRUCTION),
-                    b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
-                        Content::StartTag { after_slash: false }
+                // The byte behind it mostly is in this block too.
+                Content::Text => match block.get(at + 1) {
+                    Some(next) if at + 1 < length => {
+                        live &= live.wrapping_sub(1);
+                        match opened(*next)? {
+                            Some(content) => content,
+                            None => return Ok(Block::Cdata { length: at + 2 }),
+                        }
                     }
-                    _ => return Err(NO_NAME),
+                    Some(_) | None => Content::Open,
+                },
+                Content::Open => match opened(byte)? {
+                    Some(content) => content,
+                    None => return Ok(Block::Cdata { length: at + 1 }),
                 },
                 _ if byte == b'<' => return Err(LT_IN_TAG),
                 Content::Value { .. } => Content::StartTag { after_slash: false },
@@ -337,6 +342,20 @@ fn cdata_open(matched: u8, byte: u8) -> Result<State, XmlError> {
         }),
         _ if index == 0 => Err(DECLARATION),
         _ => Err(XmlError::NotWellFormed("CDATA section")),
+    }
+}
+
+/// What the byte behind a `<` in content begins; none: a CDATA section.
+#[inline(always)]
+fn opened(byte: u8) -> Result<Option<Content>, XmlError> {
+    match byte {
+        b'/' => Ok(Some(Content::EndTag)),
+        b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
+            Ok(Some(Content::StartTag { after_slash: false }))
+        }
+        b'!' => Ok(None),
+        b'?' => Err(INSTRUCTION),
+        _ => Err(NO_NAME),
     }
 }
 

@@ -37,8 +37,7 @@ pub(crate) struct Resolved<'a> {
 impl<'a> Namespaces<'a> {
     pub fn new(scope: &'a Scope, declared_max: u16) -> Namespaces<'a> {
         let default = scope.default_namespace();
-        let unused = Binding { prefix: "", ns: "", depth: 0 };
-        Namespaces { scope, default, bindings: Stack::new(unused), declared: 0, declared_max }
+        Namespaces { scope, default, bindings: Stack::new(), declared: 0, declared_max }
     }
 
     /// The namespace of unprefixed elements.

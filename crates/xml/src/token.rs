@@ -82,18 +82,6 @@ pub struct Attribute<'a> {
 }
 
 impl<'a> Attribute<'a> {
-    /// Stands where there is no attribute.
-    pub(crate) const UNUSED: Attribute<'static> = Attribute {
-        ns: "",
-        prefix: "",
-        local: "",
-        raw: "",
-        start: 0,
-        end: 0,
-        value_start: 0,
-        is_escaped: false,
-    };
-
     /// The value, with references resolved and white space normalised (XML 1.0 §3.3.3).
     pub fn value(&self) -> Cow<'a, str> {
         if self.is_escaped { unescape_attribute(self.raw) } else { Cow::Borrowed(self.raw) }

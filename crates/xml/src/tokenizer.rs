@@ -19,6 +19,9 @@ pub struct Tokenizer<'a> {
     at: usize,
     limits: Limits,
     census: Census,
+    /// Where the next `&` stands that no check has passed, `usize::MAX` if there is none. One
+    /// search goes through the stanza, however many values and texts it has.
+    next_ampersand: usize,
     namespaces: Namespaces<'a>,
     open: Stack<Open, 8>,
     attributes: Stack<Attribute<'a>, 8>,
@@ -37,10 +40,6 @@ struct Open {
     local_start: u32,
     name_end: u32,
     outer: u32,
-}
-
-impl Open {
-    const UNUSED: Open = Open { name_start: 0, local_start: 0, name_end: 0, outer: 0 };
 }
 
 /// A token whose attributes are still in the tokenizer.
@@ -67,6 +66,8 @@ const NO_CDATA: XmlError = XmlError::RestrictedXml("comment or document type");
 impl<'a> Tokenizer<'a> {
     /// Checks the characters of a frame and stands before its root element. What is wrong with
     /// them is said by the first [`next`](StanzaTokenizer::next).
+    // Inlined, a tokenizer is made where it stays: moving it costs as much as reading a tag.
+    #[inline(always)]
     pub fn new(bytes: &'a [u8], scope: &'a Scope, limits: &Limits) -> Tokenizer<'a> {
         let (census, fault) = match Census::take(bytes) {
             _ if bytes.len() > limits.stanza_bytes_max as usize => {
@@ -75,15 +76,18 @@ impl<'a> Tokenizer<'a> {
             Ok(census) => (census, None),
             Err(fault) => (Census::default(), Some(fault)),
         };
+        let next_ampersand =
+            if census.has_ampersand { ampersand_from(bytes, 0) } else { usize::MAX };
         Tokenizer {
             // What is not UTF-8 is not kept.
             bytes: if fault.is_none() { bytes } else { &[] },
             at: 0,
+            next_ampersand,
             limits: *limits,
             census,
             namespaces: Namespaces::new(scope, limits.namespaces_max),
-            open: Stack::new(Open::UNUSED),
-            attributes: Stack::new(Attribute::UNUSED),
+            open: Stack::new(),
+            attributes: Stack::new(),
             elements: 0,
             is_at_empty: false,
             is_canonical: !census.has_carriage_return,
@@ -116,14 +120,18 @@ impl<'a> Tokenizer<'a> {
         unsafe { std::str::from_utf8_unchecked(bytes) }
     }
 
+    /// The prefix, which is mostly empty, and the local name.
     #[inline(always)]
-    fn prefix(&self, name: QName) -> &'a str {
-        name.colon.map_or("", |colon| self.slice(name.start, colon))
+    fn parts(&self, name: QName) -> (&'a str, &'a str) {
+        match name.colon {
+            None => ("", self.slice(name.start, name.end)),
+            Some(colon) => self.prefixed_parts(name, colon),
+        }
     }
 
-    #[inline(always)]
-    fn local(&self, name: QName) -> &'a str {
-        self.slice(name.local_start(), name.end)
+    #[inline(never)]
+    fn prefixed_parts(&self, name: QName, colon: usize) -> (&'a str, &'a str) {
+        (self.slice(name.start, colon), self.slice(colon + 1, name.end))
     }
 
     #[inline(always)]
@@ -182,7 +190,7 @@ impl<'a> Tokenizer<'a> {
         let outer = self.namespaces.len();
         self.at = name.end;
         let is_empty = self.read_attributes(depth)?;
-        let (prefix, local) = (self.prefix(name), self.local(name));
+        let (prefix, local) = self.parts(name);
         let ns = self.element_namespace(prefix, depth)?;
         let name_end = name.end as u32;
         self.is_at_empty = is_empty;
@@ -243,8 +251,8 @@ impl<'a> Tokenizer<'a> {
         self.at = name.end;
         let value = self.read_value()?;
         let raw = self.slice(value.start, value.end);
-        let is_escaped = self.is_escaped_value(raw)?;
-        let (prefix, local) = (self.prefix(name), self.local(name));
+        let is_escaped = self.is_escaped_value(raw, &value)?;
+        let (prefix, local) = self.parts(name);
         let is_declaration = prefix == "xmlns" || prefix.is_empty() && local == "xmlns";
         if is_declaration {
             self.declare(prefix, local, raw, &value, depth)?;
@@ -321,22 +329,35 @@ impl<'a> Tokenizer<'a> {
     }
 
     #[inline(always)]
-    fn is_escaped_value(&mut self, raw: &str) -> Result<bool, XmlError> {
+    fn is_escaped_value(&mut self, raw: &str, value: &Value) -> Result<bool, XmlError> {
         let census = self.census;
         let has_white_space = (census.has_line_break || census.has_carriage_return)
             && raw.bytes().any(|byte| matches!(byte, b'\t' | b'\n' | b'\r'));
         self.is_canonical &= !has_white_space;
-        Ok(census.has_ampersand && self.has_references(raw)? || has_white_space)
+        Ok(self.has_references(value.start, value.end)? || has_white_space)
     }
 
     /// Checks the references in a value or text, and says whether there are any.
+    #[inline(always)]
+    fn has_references(&mut self, start: usize, end: usize) -> Result<bool, XmlError> {
+        if self.next_ampersand >= end {
+            return Ok(false);
+        }
+        self.check_references(start, end)
+    }
+
     #[inline(never)]
-    fn has_references(&mut self, raw: &str) -> Result<bool, XmlError> {
-        let mut found = false;
-        for at in memchr::memchr_iter(b'&', raw.as_bytes()) {
-            let reference = reference::read(raw.as_bytes().get(at..).unwrap_or_default())?;
+    fn check_references(&mut self, start: usize, end: usize) -> Result<bool, XmlError> {
+        // Those of CDATA sections, which are no references.
+        while self.next_ampersand < start {
+            self.next_ampersand = ampersand_from(self.bytes, self.next_ampersand + 1);
+        }
+        let found = self.next_ampersand < end;
+        while self.next_ampersand < end {
+            let rest = self.bytes.get(self.next_ampersand..end).unwrap_or_default();
+            let reference = reference::read(rest)?;
             self.is_canonical &= reference.is_canonical;
-            found = true;
+            self.next_ampersand = ampersand_from(self.bytes, self.next_ampersand + 1);
         }
         Ok(found)
     }
@@ -422,18 +443,17 @@ impl<'a> Tokenizer<'a> {
         let end = find_either(self.bytes, start, b'<', b'<').ok_or(UNFINISHED)?;
         let raw = self.slice(start, end);
         self.at = end;
-        let is_escaped = self.is_escaped_text(raw)?;
+        let is_escaped = self.is_escaped_text(raw, start, end)?;
         let (start, end) = (start as u32, end as u32);
         Ok(Step::Text(Text { raw, start, end, is_cdata: false, is_escaped }))
     }
 
     #[inline(always)]
-    fn is_escaped_text(&mut self, raw: &str) -> Result<bool, XmlError> {
+    fn is_escaped_text(&mut self, raw: &str, start: usize, end: usize) -> Result<bool, XmlError> {
         if self.census.has_bracket && raw.contains("]]>") {
             return Err(XmlError::NotWellFormed("']]>' in text"));
         }
-        let has_references = self.census.has_ampersand && self.has_references(raw)?;
-        Ok(has_references || self.has_carriage_return(raw))
+        Ok(self.has_references(start, end)? || self.has_carriage_return(raw))
     }
 
     #[inline(always)]
@@ -465,6 +485,11 @@ impl<'a> Tokenizer<'a> {
     fn has_carriage_return(&self, raw: &str) -> bool {
         self.census.has_carriage_return && raw.contains('\r')
     }
+}
+
+/// Where the first `&` stands from `at` on; `usize::MAX` if there is none.
+fn ampersand_from(bytes: &[u8], at: usize) -> usize {
+    find_either(bytes, at, b'&', b'&').unwrap_or(usize::MAX)
 }
 
 /// Whether a prefix is declared inside the child of the stanza that uses it, or is the root's own.

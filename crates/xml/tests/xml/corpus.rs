@@ -13,6 +13,7 @@ pub const VALID: &[&str] = &[
     "<message><body>it's \"quoted\" and > and ]] and ]></body></message>",
     "<message><body>Grüße, 世界 🦜 \u{FFFD}\u{FF21}\u{85}\u{7F}</body></message>",
     "<message><body><![CDATA[<b>&amp;]]></body><x><![CDATA[]]]]><![CDATA[>]]></x></message>",
+    "<message><body><![CDATA[&x]]>&amp;<![CDATA[&&]]></body><x a='&lt;'>&gt;</x></message>",
     "<message><body>&#65;&#x42;&#x1F600;&#9;&#10;&#13;&quot;&apos;</body></message>",
     "<message a='&#9;&#10;&#13;&#32;' b=\"'\" c='\"' d='>' e=''/>",
     "<message a='one\ttwo\nthree\r\nfour\rfive'>one\ttwo\nthree\r\nfour\rfive</message>",
