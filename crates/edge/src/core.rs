@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::admission::Gate;
 use crate::clock;
 use crate::config::Limits;
+use crate::driver::InUse;
 use crate::link::{Link, Phase};
 use crate::mail::Mailbox;
 use crate::pages::Pages;
@@ -90,6 +91,13 @@ impl<M: Send> Core<M> {
         self.pool.give(old.held);
         self.timers.disarm(slot);
         self.free.push(slot);
+    }
+
+    /// Notes for the counters what is in use at the end of a turn.
+    pub(crate) fn count_in_use(&mut self, driver: InUse) {
+        self.stats.slots = u64::from(self.slots) - self.free.len() as u64;
+        self.stats.timers = u64::from(self.timers.set());
+        (self.stats.sockets, self.stats.sending) = (driver.sockets, driver.sends);
     }
 
     /// All slots that were ever used.

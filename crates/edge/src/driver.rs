@@ -40,6 +40,13 @@ pub(crate) enum Sending {
     Failed(Vec<u8>),
 }
 
+/// What a driver holds: nothing, once every socket is closed and the kernel has let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InUse {
+    pub(crate) sockets: u64,
+    pub(crate) sends: u64,
+}
+
 /// Moves bytes. The engine calls it between turns; it calls the engine, as [`Sink`], within.
 pub(crate) trait Driver {
     /// Waits up to `wait` for anything to happen, then reports all that did.
@@ -62,6 +69,9 @@ pub(crate) trait Driver {
 
     /// Closes; nothing more is reported for this socket, a send under way is dropped.
     fn close(&mut self, socket: Socket);
+
+    /// What it holds now.
+    fn in_use(&self) -> InUse;
 
     /// The last call: waits, not long, until the kernel has let go of everything.
     fn finish(&mut self) {}

@@ -6,7 +6,8 @@ use crate::driver::DriverKind;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Counters of one worker, as of the end of a recent turn.
+        /// Counters of one worker, as of the end of a recent turn. What is so "now" is zero once
+        /// everybody has left.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct WorkerStats { $($(#[$doc])* pub $name: u64,)* }
 
@@ -35,6 +36,14 @@ counters! {
     connections,
     /// Connections without one now (`Fate::Keep`).
     kept,
+    /// Places of the slab in use now: connections with a socket or without, coming or going.
+    slots,
+    /// Timers set now.
+    timers,
+    /// Sockets that the driver holds now, with those that the kernel has not let go of yet.
+    sockets,
+    /// Buffers that the driver holds now, because the kernel reads from them.
+    sending,
     /// Connections accepted.
     accepted,
     /// Refused: too many from that address.

@@ -25,6 +25,9 @@ struct Node {
     home: u16,
 }
 
+/// There is one for every idle connection.
+const _: () = assert!(size_of::<Node>() <= 24);
+
 const UNLINKED: u16 = u16::MAX;
 
 impl Default for Node {
@@ -40,6 +43,7 @@ pub(crate) struct Timers {
     nodes: Pages<Node>,
     heads: Box<[u32; LEVELS * SLOTS]>,
     occupied: [u64; LEVELS],
+    set: u32,
 }
 
 impl Timers {
@@ -49,7 +53,13 @@ impl Timers {
             nodes: Pages::new(),
             heads: Box::new([NONE; LEVELS * SLOTS]),
             occupied: [0; LEVELS],
+            set: 0,
         }
+    }
+
+    /// How many are set.
+    pub(crate) fn set(&self) -> u32 {
+        self.set
     }
 
     /// Makes sure that `slot` fires no later than `at`. An earlier time already set stays: it
@@ -117,6 +127,7 @@ impl Timers {
         while next != NONE {
             let slot = next;
             let node = std::mem::take(&mut self.nodes[slot]);
+            self.set -= 1;
             next = node.next;
             if node.at <= self.now {
                 due.push(slot);
@@ -127,6 +138,7 @@ impl Timers {
     }
 
     fn link(&mut self, slot: u32, at: Tick) {
+        self.set += 1;
         let differs = (self.now ^ at) | (SLOTS as Tick - 1);
         let level = ((63 - differs.leading_zeros()) / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
         let index = (at >> (SLOT_BITS * level as u32)) as usize % SLOTS;
@@ -141,6 +153,7 @@ impl Timers {
 
     fn unlink(&mut self, slot: u32) {
         let node = std::mem::take(&mut self.nodes[slot]);
+        self.set -= 1;
         let home = usize::from(node.home);
         if node.next != NONE {
             self.nodes[node.next].previous = node.previous;
@@ -217,7 +230,9 @@ mod tests {
             timers.disarm(slot);
         }
         timers.disarm(5000);
+        assert_eq!(timers.set(), 7);
         assert_eq!(due(&mut timers, 100), vec![1, 2, 3, 4, 6, 7, 8]);
+        assert_eq!(timers.set(), 0);
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(crate) fn run<P: Protocol, D: Driver>(
         }
         engine.end_turn();
         engine.flush(&mut driver);
+        engine.core.count_in_use(driver.in_use());
         published.publish(&engine.core.stats);
         if let Some(deadline) = deadline {
             let over = engine.now() >= deadline;
@@ -61,8 +62,9 @@ pub(crate) fn run<P: Protocol, D: Driver>(
                 engine.flush(&mut driver);
             }
             if over || engine.core.stats.connections == 0 {
-                published.publish(&engine.core.stats);
                 driver.finish();
+                engine.core.count_in_use(driver.in_use());
+                published.publish(&engine.core.stats);
                 return Ok(());
             }
         }

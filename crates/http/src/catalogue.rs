@@ -30,6 +30,8 @@ pub mod names {
     pub const SESSIONS: &str = "xmpp_sessions";
     /// Connections with a socket.
     pub const CONNECTIONS: &str = "xmpp_connections";
+    /// What sessions hold, by kind.
+    pub const IN_USE: &str = "xmpp_in_use";
     /// Connections accepted.
     pub const CONNECTIONS_ACCEPTED: &str = "xmpp_connections_accepted_total";
     /// Connections refused or cut off.
@@ -94,6 +96,13 @@ pub const METRICS: &[Metric] = &[
         "Sessions: connected, or detached and waiting to be resumed (XEP-0198).",
     ),
     metric(names::CONNECTIONS, Kind::Gauge, &[], "Client connections with a socket."),
+    metric(
+        names::IN_USE,
+        Kind::Gauge,
+        &["what"],
+        "What sessions hold: slots, timers, sockets, sending, sessions, deliveries, spooling. All of \
+         it is zero once everybody has left; what is not, is a leak.",
+    ),
     metric(names::CONNECTIONS_ACCEPTED, Kind::Counter, &[], "Client connections accepted."),
     metric(
         names::CONNECTIONS_REFUSED,

@@ -6,13 +6,29 @@ use std::collections::BTreeMap;
 use jackdaw_edge::c2s::WorkerCounts;
 use jackdaw_edge::{DriverKind, EdgeStats, WorkerStats};
 use jackdaw_http::{Sample, names};
-use jackdaw_router::{Count, Stats};
+use jackdaw_router::{Count, Router, Stats};
 
 /// Sessions of the node: those in the table, of which `detached` wait for their client.
 pub fn sessions(sample: &mut Sample<'_>, bound: usize, detached: u64) {
     let connected = (bound as u64).saturating_sub(detached);
     sample.gauge(names::SESSIONS, &[("state", "connected")], connected as f64);
     sample.gauge(names::SESSIONS, &[("state", "detached")], detached as f64);
+}
+
+/// What sessions hold: every gauge is back at zero once all of them have ended.
+pub fn in_use(sample: &mut Sample<'_>, stats: &EdgeStats, router: &Router) {
+    let total = &stats.total;
+    for (what, count) in [
+        ("slots", total.slots),
+        ("timers", total.timers),
+        ("sockets", total.sockets),
+        ("sending", total.sending),
+        ("sessions", router.services().sessions.len() as u64),
+        ("deliveries", router.unsettled() as u64),
+        ("spooling", router.spooling() as u64),
+    ] {
+        sample.gauge(names::IN_USE, &[("what", what)], count as f64);
+    }
 }
 
 /// What the edge counts.

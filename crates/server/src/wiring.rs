@@ -177,6 +177,7 @@ fn count(metrics: &Metrics, edge: &Arc<RunningEdge<Mail>>, shared: &Arc<C2sShare
         let Some(edge) = edge.upgrade() else { return };
         let stats = edge.stats();
         collect::edge(sample, &stats);
+        collect::in_use(sample, &stats, &shared.router);
         let bound = shared.router.services().sessions.len();
         collect::sessions(sample, bound, stats.total.kept);
         collect::router(sample, shared.router.stats());

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::config::UringConfig;
 use crate::doorbell::Doorbell;
 
-use super::{Driver, ListenSocket, Sending, Sink, Socket};
+use super::{Driver, InUse, ListenSocket, Sending, Sink, Socket};
 
 /// Accepts under way per listening socket: what a turn can bring, so that a flood of connections
 /// does not keep established ones waiting.
@@ -471,6 +471,14 @@ impl Driver for Uring {
     fn close(&mut self, socket: Socket) {
         let (ring, sockets, slot) = self.at(socket);
         close(ring, sockets, slot);
+    }
+
+    fn in_use(&self) -> InUse {
+        let all = self.rings.iter().map(|ring| ring.sockets.in_use());
+        all.fold(InUse::default(), |sum, ring| InUse {
+            sockets: sum.sockets + ring.sockets,
+            sends: sum.sends + ring.sends,
+        })
     }
 
     fn finish(&mut self) {

@@ -44,7 +44,9 @@ impl Buffers {
         let mut buffers = Buffers {
             entries,
             layout,
-            memory: vec![0; usize::from(count) * BUFFER_BYTES].into_boxed_slice(),
+            // Not zeroes, which the system would give only when they are touched: what a ring
+            // needs is taken at the start, not under load.
+            memory: vec![0xff; usize::from(count) * BUFFER_BYTES].into_boxed_slice(),
             filled: vec![0; usize::from(count)].into_boxed_slice(),
             tail: 0,
             mask: count - 1,

@@ -3,6 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::ops::{Index, IndexMut};
 
+use crate::driver::InUse;
 use crate::pages::Pages;
 
 /// Generations are carried in 24 bits of a request's user data.
@@ -44,8 +45,41 @@ pub(super) struct State {
     /// A shutdown is under way. The kernel does it on a thread of its own, and finds the socket
     /// only then, by its place: the place must not have another one by that time.
     shutting: bool,
-    /// Is under way to the kernel. Not dropped with the rest, because the kernel may still read.
-    sending: Option<ManuallyDrop<Unsent>>,
+    /// What is under way to the kernel, by its number among the [`Sends`]; 0 is nothing.
+    sending: u32,
+}
+
+/// There is one for every idle connection.
+const _: () = assert!(size_of::<State>() <= 20);
+
+/// Buffers under way to the kernel. Few sockets send at a time; the others need not have the room.
+/// Not dropped with the rest, because the kernel may still read.
+#[derive(Default)]
+struct Sends {
+    places: Vec<Option<ManuallyDrop<Unsent>>>,
+    free: Vec<u32>,
+}
+
+impl Sends {
+    /// Takes a buffer in, under a number from 1.
+    fn put(&mut self, unsent: Unsent) -> (u32, &Unsent) {
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() as u32
+        });
+        (number, self.places[number as usize - 1].insert(ManuallyDrop::new(unsent)))
+    }
+
+    fn take(&mut self, number: u32) -> Option<Unsent> {
+        let place = self.places.get_mut((number as usize).wrapping_sub(1))?;
+        let unsent = ManuallyDrop::into_inner(place.take()?);
+        self.free.push(number);
+        Some(unsent)
+    }
+
+    fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
 }
 
 /// The sockets of one ring, by their place in its table.
@@ -56,12 +90,13 @@ pub(super) struct Sockets {
     /// Places of the table that are taken.
     open: u32,
     receiving: u32,
-    sending: u32,
+    sends: Sends,
 }
 
 impl Sockets {
     pub(super) fn new(slots: u32) -> Sockets {
-        Sockets { states: Pages::new(), slots, used: 0, open: 0, receiving: 0, sending: 0 }
+        let (states, sends) = (Pages::new(), Sends::default());
+        Sockets { states, slots, used: 0, open: 0, receiving: 0, sends }
     }
 
     /// Places that are free.
@@ -87,9 +122,14 @@ impl Sockets {
         self.receiving -= 1;
     }
 
+    /// What the kernel has of ours.
+    pub(super) fn in_use(&self) -> InUse {
+        InUse { sockets: u64::from(self.open), sends: self.sends.len() as u64 }
+    }
+
     /// Whether the kernel still has something of ours.
     pub(super) fn is_busy(&self) -> bool {
-        self.sending > 0 || self.open > 0
+        self.in_use() != InUse::default()
     }
 
     /// The kernel put a new socket into a place.
@@ -103,19 +143,19 @@ impl Sockets {
     pub(super) fn retire(&mut self, slot: u32) {
         let state = &mut self.states[slot];
         let generation = (state.generation + 1) % GENERATIONS;
-        let (sending, shutting) = (state.sending.take(), state.shutting);
+        let (sending, shutting) = (state.sending, state.shutting);
         *state = State { generation, sending, shutting, ..State::default() };
     }
 
     /// Whether requests are under way that need the place to keep its socket.
     pub(super) fn is_held(&self, slot: u32) -> bool {
         let state = &self.states[slot];
-        state.sending.is_some() || state.shutting
+        state.sending != 0 || state.shutting
     }
 
     /// Whether a send is under way.
     pub(super) fn is_sending(&self, slot: u32) -> bool {
-        self.states[slot].sending.is_some()
+        self.states[slot].sending != 0
     }
 
     /// Says that a shutdown goes to the kernel.
@@ -138,16 +178,16 @@ impl Sockets {
     }
 
     pub(super) fn put_sending(&mut self, slot: u32, unsent: Unsent) -> &Unsent {
-        debug_assert!(self.states[slot].sending.is_none(), "one send at a time");
-        self.sending += 1;
-        self.states[slot].sending.insert(ManuallyDrop::new(unsent))
+        debug_assert!(self.states[slot].sending == 0, "one send at a time");
+        let (number, unsent) = self.sends.put(unsent);
+        self.states[slot].sending = number;
+        unsent
     }
 
     /// The send is over: the buffer is ours again.
     pub(super) fn take_sending(&mut self, slot: u32) -> Option<Unsent> {
-        let unsent = self.states[slot].sending.take()?;
-        self.sending -= 1;
-        Some(ManuallyDrop::into_inner(unsent))
+        let number = std::mem::take(&mut self.states[slot].sending);
+        self.sends.take(number)
     }
 }
 
