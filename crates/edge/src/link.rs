@@ -73,6 +73,9 @@ pub(crate) struct Link {
     pub(crate) proxy: Option<Box<SocketAddr>>,
 }
 
+/// There is one for every idle connection.
+const _: () = assert!(size_of::<Link>() <= 120);
+
 impl Link {
     pub(crate) fn id(&self, worker: u16, slot: u32) -> ConnectionId {
         ConnectionId { worker, slot, generation: self.generation }

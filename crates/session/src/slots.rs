@@ -3,24 +3,34 @@
 use std::any::{Any, TypeId};
 use std::sync::Arc;
 
-/// At most one value of each type. A handful of entries: a scan beats a hash.
+/// At most one value of each type. A handful of them, in a list: a scan beats a hash, and most
+/// sessions and accounts have none, which costs them one pointer.
 #[derive(Default)]
 pub struct Slots {
-    values: Vec<(TypeId, Arc<dyn Any + Send + Sync>)>,
+    first: Option<Box<Slot>>,
+}
+
+struct Slot {
+    kind: TypeId,
+    value: Arc<dyn Any + Send + Sync>,
+    next: Option<Box<Slot>>,
 }
 
 impl Slots {
+    fn find(&self, kind: TypeId) -> Option<&Slot> {
+        std::iter::successors(self.first.as_deref(), |slot| slot.next.as_deref())
+            .find(|slot| slot.kind == kind)
+    }
+
     /// The value of this type.
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let wanted = TypeId::of::<T>();
-        let (_, value) = self.values.iter().find(|(id, _)| *id == wanted)?;
-        Arc::clone(value).downcast::<T>().ok()
+        let slot = self.find(TypeId::of::<T>())?;
+        Arc::clone(&slot.value).downcast::<T>().ok()
     }
 
     /// Whether there is a value of this type.
     pub fn has<T: Any>(&self) -> bool {
-        let wanted = TypeId::of::<T>();
-        self.values.iter().any(|(id, _)| *id == wanted)
+        self.find(TypeId::of::<T>()).is_some()
     }
 
     /// Puts the value in place of an earlier one of its type.
@@ -30,22 +40,32 @@ impl Slots {
 
     /// Like [`set`](Slots::set), for a value that is shared already.
     pub fn set_shared<T: Any + Send + Sync>(&mut self, value: Arc<T>) {
-        let wanted = TypeId::of::<T>();
-        match self.values.iter_mut().find(|(id, _)| *id == wanted) {
-            Some((_, slot)) => *slot = value,
-            None => {
-                self.values.reserve_exact(1);
-                self.values.push((wanted, value));
+        let kind = TypeId::of::<T>();
+        let mut at = &mut self.first;
+        while let Some(slot) = at {
+            if slot.kind == kind {
+                slot.value = value;
+                return;
             }
+            at = &mut slot.next;
         }
+        *at = Some(Box::new(Slot { kind, value, next: None }));
     }
 
     /// Takes the value of this type away; says whether there was one.
     pub fn remove<T: Any>(&mut self) -> bool {
-        let wanted = TypeId::of::<T>();
-        let before = self.values.len();
-        self.values.retain(|(id, _)| *id != wanted);
-        self.values.len() != before
+        let kind = TypeId::of::<T>();
+        let mut at = &mut self.first;
+        loop {
+            match at {
+                None => return false,
+                Some(slot) if slot.kind == kind => {
+                    *at = slot.next.take();
+                    return true;
+                }
+                Some(slot) => at = &mut slot.next,
+            }
+        }
     }
 }
 
@@ -64,5 +84,23 @@ mod tests {
         assert!(slots.get::<u8>().is_none());
         assert!(slots.remove::<u32>());
         assert!(!slots.has::<u32>());
+    }
+
+    #[test]
+    fn what_is_removed_leaves_the_others() {
+        for removed in 0..3 {
+            let mut slots = Slots::default();
+            slots.set(1u8);
+            slots.set(2u16);
+            slots.set(3u32);
+            let outcome = match removed {
+                0 => slots.remove::<u8>(),
+                1 => slots.remove::<u16>(),
+                _ => slots.remove::<u32>(),
+            };
+            let left = (slots.has::<u8>(), slots.has::<u16>(), slots.has::<u32>());
+            assert_eq!((outcome, left), (true, (removed != 0, removed != 1, removed != 2)));
+            assert!(!slots.remove::<u64>());
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The sharded map from bare JID to its sessions.
 
-use std::hash::RandomState;
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -74,14 +75,44 @@ impl Found {
     }
 }
 
-struct Entry {
-    account: Arc<Account>,
-    sessions: SmallVec<[Arc<Session>; 1]>,
+/// An account under its bare JID: the table has its state and its name in one pointer.
+struct Key(Arc<Account>);
+
+impl Key {
+    fn of(account: &Arc<Account>) -> Key {
+        Key(Arc::clone(account))
+    }
 }
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.0.jid().as_str()
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.0.jid() == other.0.jid()
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.jid().as_str().hash(state);
+    }
+}
+
+/// The sessions of one account, oldest first. One is usual.
+type Entry = SmallVec<[Arc<Session>; 1]>;
+
+/// Places that are free count as well, and a quarter to a half of them is.
+const _: () = assert!(size_of::<(Key, Entry)>() <= 32);
 
 /// Every session that this node knows.
 pub struct Sessions {
-    accounts: DashMap<BareJid, Entry, RandomState>,
+    accounts: DashMap<Key, Entry, RandomState>,
     count: AtomicUsize,
     first_id: u64,
     next_id: AtomicU64,
@@ -155,24 +186,21 @@ impl Sessions {
         sessions_max: usize,
     ) -> Result<Bound, Conflict> {
         let Newcomer { id, jid, address, now_secs } = newcomer;
-        let mut entry = self
-            .accounts
-            .entry(account.jid().clone())
-            .or_insert_with(|| Entry { account: Arc::clone(account), sessions: SmallVec::new() });
-        let taken = entry.sessions.iter().position(|session| *session.jid() == jid);
+        let mut entry = self.accounts.entry(Key::of(account)).or_default();
+        let taken = entry.iter().position(|session| *session.jid() == jid);
         match taken {
             Some(_) if policy == ConflictPolicy::RefuseNew => return Err(Conflict::Taken),
-            None if entry.sessions.len() >= sessions_max => return Err(Conflict::TooMany),
+            None if entry.len() >= sessions_max => return Err(Conflict::TooMany),
             Some(_) | None => {}
         }
         // The state that is in the table counts: other sessions of the account use it.
-        let account = Arc::clone(&entry.account);
+        let account = Arc::clone(&entry.key().0);
         let session = Arc::new(Session::new(id, jid, account, address, now_secs));
         let evicted = match taken {
-            Some(at) => Some(std::mem::replace(&mut entry.sessions[at], Arc::clone(&session))),
+            Some(at) => Some(std::mem::replace(&mut entry[at], Arc::clone(&session))),
             None => {
-                entry.sessions.push(Arc::clone(&session));
-                entry.account.sessions.fetch_add(1, Ordering::Relaxed);
+                entry.push(Arc::clone(&session));
+                entry.key().0.sessions.fetch_add(1, Ordering::Relaxed);
                 self.count.fetch_add(1, Ordering::Relaxed);
                 None
             }
@@ -182,11 +210,10 @@ impl Sessions {
 
     /// Removes this session, and only this one; false if it was out already (evicted).
     pub fn unbind(&self, session: &Session) -> bool {
-        let MapEntry::Occupied(mut entry) = self.accounts.entry(session.account().jid().clone())
-        else {
+        let MapEntry::Occupied(mut entry) = self.accounts.entry(Key::of(session.account())) else {
             return false;
         };
-        let sessions = &mut entry.get_mut().sessions;
+        let sessions = entry.get_mut();
         let before = sessions.len();
         sessions.retain(|other| other.id() != session.id());
         let removed = before != sessions.len();
@@ -203,38 +230,35 @@ impl Sessions {
     /// The session of this full JID.
     pub fn find(&self, jid: JidRef<'_>) -> Option<Arc<Session>> {
         let entry = self.accounts.get(jid.bare_str())?;
-        entry.sessions.iter().find(|session| session.jid().as_str() == jid.as_str()).cloned()
+        entry.iter().find(|session| session.jid().as_str() == jid.as_str()).cloned()
     }
 
     /// The session of this JID, else its account: one look at the table serves both.
     pub fn look_up(&self, jid: JidRef<'_>) -> Option<Found> {
         let entry = self.accounts.get(jid.bare_str())?;
         if jid.is_full() {
-            let found = entry.sessions.iter().find(|s| s.jid().as_str() == jid.as_str());
+            let found = entry.iter().find(|s| s.jid().as_str() == jid.as_str());
             if let Some(session) = found {
                 return Some(Found::Session(Arc::clone(session)));
             }
         }
-        Some(Found::Account(Arc::clone(&entry.account)))
+        Some(Found::Account(Arc::clone(&entry.key().0)))
     }
 
     /// The session with this id, if it belongs to this account.
     pub fn find_id(&self, account: &str, id: SessionId) -> Option<Arc<Session>> {
         let entry = self.accounts.get(account)?;
-        entry.sessions.iter().find(|session| session.id() == id).cloned()
+        entry.iter().find(|session| session.id() == id).cloned()
     }
 
     /// Every session of this bare JID, oldest first.
     pub fn of(&self, bare: &str) -> SmallVec<[Arc<Session>; 4]> {
-        self.accounts
-            .get(bare)
-            .map(|entry| entry.sessions.iter().cloned().collect())
-            .unwrap_or_default()
+        self.accounts.get(bare).map(|entry| entry.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// The state of this account, if it has a session.
     pub fn account(&self, bare: &str) -> Option<Arc<Account>> {
-        self.accounts.get(bare).map(|entry| Arc::clone(&entry.account))
+        self.accounts.get(bare).map(|entry| Arc::clone(&entry.key().0))
     }
 
     /// How many sessions there are.
@@ -251,7 +275,7 @@ impl Sessions {
     /// administrators: a part of the table is locked during each call, so `visit` must not use it.
     pub fn visit(&self, mut visit: impl FnMut(&BareJid, &[Arc<Session>]) -> ControlFlow<()>) {
         for entry in &self.accounts {
-            if visit(entry.key(), &entry.sessions).is_break() {
+            if visit(entry.key().0.jid(), &entry).is_break() {
                 return;
             }
         }
@@ -260,7 +284,7 @@ impl Sessions {
     /// A snapshot of at most `limit` sessions; for administrators.
     pub fn some(&self, limit: usize) -> Vec<Arc<Session>> {
         let sessions = self.accounts.iter();
-        sessions.flat_map(|entry| entry.sessions.to_vec()).take(limit).collect()
+        sessions.flat_map(|entry| entry.to_vec()).take(limit).collect()
     }
 }
 

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use jackdaw_jid::BareJid;
 use jackdaw_session::Session;
@@ -21,28 +20,21 @@ pub struct Connection {
     pub(super) stream: Option<C2s>,
     /// The bound session.
     pub(super) session: Option<Arc<Session>>,
-    /// The timer as the engine has it.
-    pub(super) timer: Option<Instant>,
-    /// Events behind a stanza whose answer is awaited; at most what one buffer held.
-    pub(super) held: Option<VecDeque<Event>>,
+    /// What has to wait, if a stanza's answer is awaited.
+    pub(super) held: Option<Box<HeldBack>>,
     /// Its session was resumed by this stream; mail goes after it.
-    pub(super) moved_to: Option<ConnectionId>,
+    pub(super) moved_to: Option<Box<ConnectionId>>,
     /// The socket is gone, the session waits to be resumed.
     pub(super) is_kept: bool,
     pub(super) peer: IpAddr,
 }
 
+/// Events behind a stanza whose answer is awaited; at most what one buffer held.
+pub(super) struct HeldBack(pub(super) VecDeque<Event>);
+
 impl Connection {
     pub(super) fn new(stream: Option<C2s>, peer: IpAddr) -> Connection {
-        Connection {
-            stream,
-            session: None,
-            timer: None,
-            held: None,
-            moved_to: None,
-            is_kept: false,
-            peer,
-        }
+        Connection { stream, session: None, held: None, moved_to: None, is_kept: false, peer }
     }
 
     /// Whether later stanzas wait for the answer to an earlier one.
@@ -50,6 +42,9 @@ impl Connection {
         self.held.is_some()
     }
 }
+
+/// What each client costs here, idle or not; `docs/memory.md` has the whole account.
+const _: () = assert!(size_of::<Option<Connection>>() <= 272);
 
 /// A stream in the log: worker, slot and generation, unique among the streams of a process.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use jackdaw_stanza::{Kind, Stanza};
 use jackdaw_stream::c2s::{Answer, C2s, Cx, Event, Outcome, Request};
 use jackdaw_stream::sasl::Mechanism;
 
-use super::connection::StreamName;
+use super::connection::{HeldBack, StreamName};
 use super::{C2sProtocol, Connection, Mail};
 use crate::Io;
 
@@ -21,7 +21,7 @@ impl C2sProtocol {
                 Event::Stanza { stanza, number } => {
                     if self.handle_stanza(io, connection, stanza, number) == Taken::Hold {
                         let rest = std::mem::take(&mut self.events);
-                        connection.held = Some(rest);
+                        connection.held = Some(Box::new(HeldBack(rest)));
                         if let Some(stream) = &mut connection.stream {
                             stream.pause();
                         }

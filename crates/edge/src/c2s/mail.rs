@@ -58,7 +58,7 @@ impl C2sProtocol {
         connection: &mut Connection,
         mail: Mail,
     ) {
-        if let Some(moved) = connection.moved_to {
+        if let Some(moved) = connection.moved_to.as_deref().copied() {
             return self.forward(io, moved, mail);
         }
         match mail {
@@ -112,7 +112,7 @@ impl C2sProtocol {
             }
             Command::Release => {
                 let held = connection.held.take();
-                self.events.extend(held.into_iter().flatten());
+                self.events.extend(held.into_iter().flat_map(|held| held.0));
                 self.with_stream(io, connection, |stream, cx| stream.resume(cx));
                 if !connection.is_holding() {
                     io.resume_reading();
@@ -141,7 +141,7 @@ impl C2sProtocol {
         if outcome.is_ok() {
             // What still comes here is sent after it, behind the session itself.
             self.remember_move(io.now(), io.id(), surrender.to);
-            connection.moved_to = Some(surrender.to);
+            connection.moved_to = Some(Box::new(surrender.to));
             connection.session = None;
             if connection.is_kept {
                 io.free();

@@ -98,10 +98,7 @@ impl C2sProtocol {
         self.handle_events(io, connection);
         self.deliver_local(io, connection);
         let next = connection.stream.as_ref().and_then(C2s::next_timeout);
-        if next != connection.timer {
-            connection.timer = next;
-            io.set_timer(next);
-        }
+        io.set_timer(next);
     }
 
     /// Hands on what the router delivered meanwhile: to the stream in hand at once, so that an
@@ -198,7 +195,6 @@ impl Protocol for C2sProtocol {
 
     fn timeout(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
         self.enter();
-        connection.timer = None;
         self.with_stream(io, connection, |stream, cx| stream.handle_timeout(cx));
     }
 

@@ -388,5 +388,5 @@ fn registration_before_authentication_is_the_drivers_where_it_is_on() {
 #[test]
 fn the_machine_is_small() {
     let size = size_of::<jackdaw_stream::C2s>();
-    assert!(size <= 256, "{size} bytes");
+    assert!(size <= 224, "{size} bytes");
 }
