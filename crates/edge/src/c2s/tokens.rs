@@ -45,7 +45,8 @@ impl Tokens {
     }
 
     /// Writes down the use of a token, and revokes or issues one. A use is durable before the
-    /// answer: else a token could be replayed after a crash.
+    /// answer: else a token could be replayed after a crash. One that changes nothing, because the
+    /// client does not count its uses, is not written again.
     pub(super) async fn work(
         &self,
         shared: &C2sShared,
@@ -55,7 +56,8 @@ impl Tokens {
         let (Some(client), Some(generation)) = (client, work.generation) else { return Ok(None) };
         let services = shared.router.services();
         let _changing = services.locks.lock(&work.account).await;
-        let mut tokens = self.load(&work.account, client).await?;
+        let before = self.load(&work.account, client).await?;
+        let mut tokens = before.clone();
         let now = shared.now();
         let mut wanted = work.issue;
         if let Some((mechanism, used)) = work.used {
@@ -67,7 +69,7 @@ impl Tokens {
         if work.revoke == Revoke::Yes {
             tokens.invalidate();
         }
-        let is_welcome = self.has_room(&work.account, client).await?;
+        let is_welcome = wanted.is_some() && self.has_room(&work.account, client).await?;
         let issued = wanted.filter(|_| is_welcome).map(|mechanism| {
             let token = fresh(shared, mechanism, generation, now);
             let expiry = Timestamp(token.expires_at.0.saturating_mul(1000)).to_string();
@@ -75,6 +77,9 @@ impl Tokens {
             tokens.issue(token);
             issued
         });
+        if tokens == before {
+            return Ok(None);
+        }
         let mut batch = Batch::new();
         batch.put(TOKENS, &work.account, client.as_bytes(), tokens.encode());
         self.stores.engine().commit(batch, Durability::Durable).await?;

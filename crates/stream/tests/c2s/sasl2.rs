@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use expect_test::{Expect, expect};
 use jackdaw_stanza::StanzaError;
+use jackdaw_stream::c2s::{StartTls, Transport};
 use jackdaw_stream::sasl::{FastToken, Mechanism, Secret, UnixSeconds};
 
 const AGENT: &str = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'>\
@@ -35,6 +36,18 @@ fn check(prepare: impl Fn(&mut Pair), inline: &str, expected: Expect) {
         pair.log()
     });
     expected.assert_eq(&log);
+}
+
+#[test]
+fn sasl2_is_for_streams_that_nobody_can_read() {
+    let offers = |transport| {
+        let mut pair = Pair::new(Cut::Whole, config(), transport);
+        pair.client(HEADER);
+        pair.log().contains("urn:xmpp:sasl:2")
+    };
+    assert!(offers(secure()));
+    assert!(offers(Transport::Trusted), "a proxy on this machine did TLS");
+    assert!(!offers(Transport::Plain(StartTls::Optional)));
 }
 
 #[test]
