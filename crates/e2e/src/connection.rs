@@ -77,6 +77,19 @@ impl Connection {
         }
     }
 
+    /// Opens a stream in the clear, and waits until the server opens its own.
+    pub fn greet(&mut self, domain: &str) -> Result<()> {
+        let header = format!(
+            "<stream:stream to='{domain}' version='1.0' xmlns='jabber:client' xmlns:stream='{}'>",
+            jackdaw_xml::ns::STREAMS
+        );
+        self.send(header.as_bytes())?;
+        match self.receive()? {
+            Arrival::Header(_) => Ok(()),
+            _ => Err(Error::unexpected("the server does not open its stream")),
+        }
+    }
+
     /// Handshakes; what comes in from now on was encrypted. `early` leaves together with the end
     /// of the handshake, in one segment.
     pub fn start_tls(&mut self, domain: &str, alpn: Option<&str>, early: &[u8]) -> Result<()> {
@@ -133,6 +146,44 @@ impl Connection {
             self.features = Some(element.clone());
         }
         Ok(arrival)
+    }
+
+    /// The next piece of the stream if it comes within `wait`. A connection that ends inside a
+    /// piece has ended: so does that of a server that is killed.
+    pub fn receive_within(&mut self, wait: Duration) -> Result<Option<Arrival>> {
+        if let Some(piece) = split_off(&mut self.buffer) {
+            return parse(piece).map(Some);
+        }
+        // Zero would mean to wait for ever.
+        self.set_patience(wait.max(Duration::from_micros(1)))?;
+        let mut chunk = [0; 16 * 1024];
+        let read = self.read(&mut chunk);
+        self.set_patience(PATIENCE)?;
+        match read {
+            Ok(0) => Ok(Some(Arrival::Eof)),
+            Ok(count) => {
+                self.buffer.extend_from_slice(&chunk[..count]);
+                split_off(&mut self.buffer).map(parse).transpose()
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted
+                | io::ErrorKind::WouldBlock
+                | io::ErrorKind::TimedOut => Ok(None),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                    Ok(Some(Arrival::Eof))
+                }
+                _ => Err(Error::Io { doing: "receiving".into(), source: error }),
+            },
+        }
+    }
+
+    fn set_patience(&self, patience: Duration) -> Result<()> {
+        let tcp = match &self.transport {
+            Transport::Tcp(tcp) => tcp,
+            Transport::Tls(stream) => &stream.sock,
+            Transport::Gone => return Err(Error::Closed),
+        };
+        tcp.set_read_timeout(Some(patience)).map_err(Error::io("read timeout"))
     }
 
     fn receive_piece(&mut self) -> Result<Arrival> {

@@ -35,6 +35,7 @@ mod server;
 
 mod clients;
 mod disk;
+mod ledger;
 mod suite;
 
 pub mod hostile;
@@ -42,5 +43,6 @@ pub mod hostile;
 pub use clients::run_clients;
 pub use disk::run_disk;
 pub use error::{Error, Result};
+pub use ledger::{Options as LedgerOptions, Property, run as run_ledger};
 pub use server::{Launch, Listeners};
 pub use suite::{Tally, run_scripts};

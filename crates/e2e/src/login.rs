@@ -69,6 +69,11 @@ pub fn prove(role: &Role, connection: &mut Connection) -> Result<()> {
     Login { role, connection }.authenticate()
 }
 
+/// Binds the role's resource on an authenticated stream. Returns the full address.
+pub fn bind(role: &Role, connection: &mut Connection) -> Result<String> {
+    Login { role, connection }.bind()
+}
+
 /// SASL2 (XEP-0388) with `inline` beside the authentication itself. Returns the `<success/>`.
 pub fn authenticate_by_sasl2(
     role: &Role,

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use jackdaw_e2e::{Launch, Result, Tally, hostile, run_clients, run_disk, run_scripts};
+use jackdaw_e2e::{
+    Launch, LedgerOptions, Property, Result, Tally, hostile, run_clients, run_disk, run_ledger,
+    run_scripts,
+};
 
 const USAGE: &str = "\
 jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
@@ -14,6 +17,8 @@ jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
   clients LIST      runs the third-party clients of a list that `cargo xtask clients` wrote
   hostile [--seed N] [--minutes N] [ACT…]
                     plays hostile clients beside healthy ones
+  ledger [--kills N] [--seed S] [--clients N] [--tolerate PROPERTY]…
+                    kills the server under load; nothing it acknowledged may be lost
 ";
 
 fn main() -> ExitCode {
@@ -51,6 +56,7 @@ fn run(arguments: &[&str]) -> Option<Result<Tally>> {
             Some(run_scripts(&launch, &paths))
         }
         ["disk", names @ ..] => Some(run_disk(&launch, names)),
+        ["ledger", rest @ ..] => Some(run_ledger(&launch, &ledger_options(rest)?)),
         ["clients", list] => Some(run_clients(&launch, Path::new(list))),
         ["hostile", rest @ ..] => {
             let options = hostile_options(rest)?;
@@ -71,6 +77,21 @@ fn hostile_options(arguments: &[&str]) -> Option<hostile::Options> {
     };
     let acts = rest.iter().map(|&act| act.to_owned()).collect();
     Some(hostile::Options { seed, minutes, acts })
+}
+
+fn ledger_options(mut arguments: &[&str]) -> Option<LedgerOptions> {
+    let mut options = LedgerOptions::default();
+    while let [name, value, rest @ ..] = arguments {
+        match *name {
+            "--kills" => options.kills = value.parse().ok()?,
+            "--seed" => options.seed = value.parse().ok()?,
+            "--clients" => options.clients = value.parse().ok().filter(|&clients| clients > 1)?,
+            "--tolerate" => options.tolerated.push(Property::parse(value)?),
+            _ => return None,
+        }
+        arguments = rest;
+    }
+    arguments.is_empty().then_some(options)
 }
 
 fn option<'a>(name: &str, arguments: &'a [&'a str]) -> Option<(&'a str, &'a [&'a str])> {

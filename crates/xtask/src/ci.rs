@@ -135,6 +135,12 @@ pub fn disk(workspace: &Workspace, names: &[&str]) -> Result<Tally> {
     counting(runner.arg("disk").args(names))
 }
 
+/// Kills under load (`docs/proof.md`).
+pub fn ledger(workspace: &Workspace, driver: &str, options: &[&str]) -> Result<Tally> {
+    let mut runner = end_to_end(workspace, driver)?;
+    counting(runner.arg("ledger").args(options))
+}
+
 /// The end-to-end runner, aimed at the release binary, which is built if need be.
 pub fn end_to_end(workspace: &Workspace, driver: &str) -> Result<std::process::Command> {
     release_build(workspace)?;

@@ -44,6 +44,8 @@ cargo xtask <command>
   fuzz [TARGET…] [--seconds N|--hours N]
                      the fuzz targets, all of them or those named, for so long in all
   disk [TEST…]       the release binary on disks that fill up, fail, forget or change what they hold
+  ledger [--driver epoll|io_uring] [--kills N] [--seed S] [--tolerate PROPERTY]
+                     kills the release binary under load; what it acknowledged has to be there
   clients [--driver epoll|io_uring] [CLIENT…]
                      third-party clients against the release binary
   hostile [--driver epoll|io_uring] [--seed N] [--minutes N] [ACT…]
@@ -86,6 +88,10 @@ fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         }
         ["fuzz", rest @ ..] => fuzz::run(workspace, rest).map(drop),
         ["disk", names @ ..] => ci::disk(workspace, names).map(drop),
+        ["ledger", rest @ ..] => {
+            let (driver, options) = driver(rest)?;
+            ci::ledger(workspace, driver, options).map(drop)
+        }
         ["clients", rest @ ..] => {
             let (driver, names) = driver(rest)?;
             clients::run(workspace, driver, names).map(drop)
