@@ -21,6 +21,8 @@ pub(crate) struct Envelope<M> {
 pub(crate) struct Letterbox<M> {
     queue: Mutex<VecDeque<Envelope<M>>>,
     waiting: AtomicUsize,
+    /// What was collected is being handed out.
+    is_handing_out: AtomicBool,
     sleeping: AtomicBool,
     closed: AtomicBool,
     mail_max: usize,
@@ -32,6 +34,7 @@ impl<M> Letterbox<M> {
         Ok(Letterbox {
             queue: Mutex::new(VecDeque::new()),
             waiting: AtomicUsize::new(0),
+            is_handing_out: AtomicBool::new(false),
             sleeping: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             mail_max,
@@ -83,9 +86,16 @@ impl<M> Letterbox<M> {
         if self.waiting.load(Ordering::Relaxed) == 0 {
             return;
         }
+        // Only the worker reads this flag.
+        self.is_handing_out.store(true, Ordering::Relaxed);
         let mut queue = self.queue.lock();
         std::mem::swap(&mut *queue, into);
         self.waiting.store(0, Ordering::SeqCst);
+    }
+
+    /// The worker: everything collected is handed out.
+    pub(crate) fn handed_out(&self) {
+        self.is_handing_out.store(false, Ordering::Relaxed);
     }
 
     /// The worker is gone: from now on mail is given back.
@@ -126,6 +136,16 @@ impl<M: Send> Mailbox<M> {
         }
     }
 
+    /// For the worker itself: whether mail for its connections has come and is not handed out yet.
+    /// Mail it sends to its own connections by another way would overtake that.
+    pub(crate) fn is_waiting(&self, worker: u16) -> bool {
+        self.letterboxes.get(usize::from(worker)).is_some_and(|letterbox| {
+            // Who hears of a post by another way hears of it after the store of `waiting`.
+            letterbox.waiting.load(Ordering::Relaxed) > 0
+                || letterbox.is_handing_out.load(Ordering::Relaxed)
+        })
+    }
+
     /// How many workers there are; they are numbered from 0.
     pub fn workers(&self) -> u16 {
         self.letterboxes.len() as u16
@@ -159,6 +179,19 @@ mod tests {
         assert_eq!(mailbox.send_worker(1, 9), Err(9));
         mailbox.letterboxes[0].close();
         assert_eq!(mailbox.send_worker(0, 9), Err(9));
+    }
+
+    #[test]
+    fn mail_waits_until_it_is_handed_out() {
+        let mailbox = mailbox(2);
+        assert!(!mailbox.is_waiting(0));
+        assert_eq!(mailbox.send_worker(0, 1), Ok(()));
+        assert!(mailbox.is_waiting(0));
+        let mut queue = VecDeque::new();
+        mailbox.letterboxes[0].collect(&mut queue);
+        assert!(mailbox.is_waiting(0));
+        mailbox.letterboxes[0].handed_out();
+        assert!(!mailbox.is_waiting(0));
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! On a worker's own thread, mail for its own streams goes into a queue of the thread, which the
 //! worker empties after each call: no lock, no wake-up. Everything else goes through the edge's
-//! mailbox, which is bounded: deliveries come back to the router when it is full. Commands and
-//! answers must not be lost; they wait in an overflow list per worker, which holds at most one
-//! entry per stanza or request in hand.
+//! mailbox, and so does what a worker has for its own streams while mail of others waits there: a
+//! live message does not overtake an offline one that another thread sends. The mailbox is
+//! bounded: deliveries come back to the router when it is full. Commands and answers must not be
+//! lost; they wait in an overflow list per worker, which holds at most one entry per stanza or
+//! request in hand.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -14,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use jackdaw_ext::{Command, Outbox};
 use jackdaw_router::Router;
 use jackdaw_session::Address;
-use jackdaw_stanza::Delivery;
+use jackdaw_stanza::{Delivery, IqType, Type};
 use parking_lot::Mutex;
 
 use super::Mail;
@@ -53,6 +55,13 @@ pub(super) fn pass_local(io: &mut WorkerIo<'_, Mail>, here: ConnectionId) -> boo
     })
 }
 
+/// Whether the mail has its place among others for the same stream. Answers have none: they go out
+/// before whatever came in behind their request is looked at.
+fn keeps_order(mail: &Mail) -> bool {
+    let Mail::Deliver(delivery) = mail else { return false };
+    !matches!(delivery.stanza.kind_and_type(), Type::Iq(IqType::Result | IqType::Error))
+}
+
 /// [`Outbox`] over the edge's mailbox.
 #[derive(Default)]
 pub struct StreamOutbox {
@@ -74,7 +83,8 @@ impl StreamOutbox {
     }
 
     pub(super) fn send(&self, to: ConnectionId, mail: Mail) -> Result<(), Mail> {
-        if to.worker == WORKER.get() {
+        let worker = WORKER.get();
+        if to.worker == worker && !(keeps_order(&mail) && self.is_behind_mail(worker)) {
             LOCAL.with_borrow_mut(|local| local.push_back((to, mail)));
             return Ok(());
         }
@@ -82,6 +92,11 @@ impl StreamOutbox {
             Some(mailbox) => mailbox.send(to, mail),
             None => Err(mail),
         }
+    }
+
+    /// Whether another thread's mail to this worker would be overtaken by what it sends itself.
+    fn is_behind_mail(&self, worker: u16) -> bool {
+        self.mailbox.get().is_some_and(|mailbox| mailbox.is_waiting(worker))
     }
 
     /// Sends what must arrive.
@@ -130,5 +145,49 @@ impl Outbox for StreamOutbox {
 
     fn command(&self, to: Address, command: Command) {
         self.send_surely(connection_id(to), Mail::Command(command));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::Letterbox;
+    use bytes::Bytes;
+    use jackdaw_stanza::Stanza;
+    use jackdaw_xml::{Limits, Scope};
+
+    const HERE: Address = Address { worker: 0, slot: 1, generation: 1 };
+
+    fn delivery(xml: &'static str) -> Delivery {
+        let bytes = Bytes::from_static(xml.as_bytes());
+        let stanza = Stanza::parse(bytes, &Scope::client(), &Limits::trusted()).unwrap();
+        Delivery { stanza, settle: None }
+    }
+
+    #[test]
+    fn mail_of_another_thread_is_not_overtaken() {
+        let mailbox = Mailbox { letterboxes: Arc::new([Letterbox::new(8).expect("eventfd")]) };
+        let outbox = StreamOutbox::new();
+        outbox.connect(&mailbox);
+        let post = |xml| assert!(outbox.deliver(HERE, delivery(xml)).is_ok());
+        let in_box = || {
+            let mut queue = VecDeque::new();
+            mailbox.letterboxes[0].collect(&mut queue);
+            queue.len()
+        };
+        enter_worker(NOT_A_WORKER);
+        post("<message id='offline'/>");
+        enter_worker(0);
+        post("<message id='live'/>");
+        post("<iq type='result' id='answer'/>");
+        assert!(take_local().is_some() && take_local().is_none(), "only the answer is out first");
+        assert_eq!(in_box(), 2);
+        // What was collected is not with the stream yet.
+        post("<message id='later'/>");
+        assert!(take_local().is_none());
+        assert_eq!(in_box(), 1);
+        mailbox.letterboxes[0].handed_out();
+        post("<message id='quick'/>");
+        assert!(take_local().is_some());
     }
 }

@@ -27,6 +27,7 @@ impl<P: Protocol> Engine<P> {
             }
             self.settle();
         }
+        self.core.mailbox.letterboxes[worker].handed_out();
         self.envelopes = envelopes;
     }
 
