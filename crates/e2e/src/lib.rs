@@ -43,6 +43,6 @@ pub mod hostile;
 pub use clients::run_clients;
 pub use disk::run_disk;
 pub use error::{Error, Result};
-pub use ledger::{Options as LedgerOptions, Property, run as run_ledger};
+pub use ledger::{Options as LedgerOptions, Plan, Property, run as run_ledger, run_bug};
 pub use server::{Launch, Listeners};
 pub use suite::{Tally, run_scripts};

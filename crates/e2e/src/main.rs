@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use jackdaw_e2e::{
-    Launch, LedgerOptions, Property, Result, Tally, hostile, run_clients, run_disk, run_ledger,
-    run_scripts,
+    Launch, LedgerOptions, Plan, Property, Result, Tally, hostile, run_bug, run_clients, run_disk,
+    run_ledger, run_scripts,
 };
+use jackdaw_faults::Bug;
 
 const USAGE: &str = "\
 jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
@@ -17,8 +18,11 @@ jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
   clients LIST      runs the third-party clients of a list that `cargo xtask clients` wrote
   hostile [--seed N] [--minutes N] [ACT…]
                     plays hostile clients beside healthy ones
-  ledger [--kills N] [--seed S] [--clients N] [--tolerate PROPERTY]…
-                    kills the server under load; nothing it acknowledged may be lost
+  ledger [--kills N] [--rounds N] [--seed S] [--clients N] [--tolerate PROPERTY]…
+                    kills the server under load; nothing it acknowledged may be lost.
+                    With rounds it aborts at every crash point instead, so many times
+  bug NAME [--kills N] [--seed S]
+                    the same with a mistake that the ledger has to find
 ";
 
 fn main() -> ExitCode {
@@ -56,6 +60,10 @@ fn run(arguments: &[&str]) -> Option<Result<Tally>> {
             Some(run_scripts(&launch, &paths))
         }
         ["disk", names @ ..] => Some(run_disk(&launch, names)),
+        ["bug", name, rest @ ..] => {
+            let bug = Bug::ALL.into_iter().find(|bug| bug.name() == *name)?;
+            Some(run_bug(&launch, &ledger_options(rest)?, bug))
+        }
         ["ledger", rest @ ..] => Some(run_ledger(&launch, &ledger_options(rest)?)),
         ["clients", list] => Some(run_clients(&launch, Path::new(list))),
         ["hostile", rest @ ..] => {
@@ -83,7 +91,8 @@ fn ledger_options(mut arguments: &[&str]) -> Option<LedgerOptions> {
     let mut options = LedgerOptions::default();
     while let [name, value, rest @ ..] = arguments {
         match *name {
-            "--kills" => options.kills = value.parse().ok()?,
+            "--kills" => options.plan = Plan::Kills(value.parse().ok()?),
+            "--rounds" => options.plan = Plan::CrashPoints(value.parse().ok()?),
             "--seed" => options.seed = value.parse().ok()?,
             "--clients" => options.clients = value.parse().ok().filter(|&clients| clients > 1)?,
             "--tolerate" => options.tolerated.push(Property::parse(value)?),

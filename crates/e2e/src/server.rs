@@ -68,6 +68,8 @@ pub struct Server {
     folder: TempDir,
     listeners: Listeners,
     process: Option<Child>,
+    /// What is to go wrong from the next start on (`FAILPOINTS`).
+    faults: String,
 }
 
 impl Server {
@@ -82,7 +84,9 @@ impl Server {
         let overlay: Table =
             overlay.parse().map_err(|error| Error::Server(format!("[Server]: {error}")))?;
         overlay_table(&mut config, overlay);
-        let server = Server { binary: launch.binary.clone(), folder, listeners, process: None };
+        let binary = launch.binary.clone();
+        let faults = String::new();
+        let server = Server { binary, folder, listeners, process: None, faults };
         std::fs::write(server.config_file(), config.to_string())
             .map_err(Error::io("writing the configuration"))?;
         Ok(server)
@@ -169,6 +173,7 @@ impl Server {
         let log = log.map_err(Error::io("opening the log"))?;
         let child = self
             .command()
+            .env("FAILPOINTS", &self.faults)
             .arg("serve")
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(Error::io("opening the log"))?)
@@ -177,6 +182,25 @@ impl Server {
             .map_err(Error::io(format!("starting {}", self.binary.display())))?;
         self.process = Some(child);
         Ok(())
+    }
+
+    /// Has faults injected from the next start on, if the binary was built for that.
+    pub fn inject(&mut self, faults: &str) {
+        self.faults = faults.to_owned();
+    }
+
+    /// Whether the process ends by itself within `patience`. Tells how, once it is over.
+    pub fn ends_within(&mut self, patience: Duration) -> Result<Option<ExitStatus>> {
+        let Some(child) = &mut self.process else { return Ok(None) };
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = child.try_wait().map_err(Error::io("waiting for the server"))? {
+                self.process = None;
+                return Ok(Some(status));
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(None)
     }
 
     /// Asks it to stop, and minds how it does.
@@ -204,10 +228,15 @@ impl Server {
     }
 
     /// Sends `signal`, and waits until the process has gone and the kernel has cleared up.
-    ///
-    /// Sockets that io_uring holds outlive their process for a moment, and would take connections.
     fn end(&mut self, signal: &str) -> Result<ExitStatus> {
         let status = self.end_process(signal)?;
+        self.wait_for_silence()?;
+        Ok(status)
+    }
+
+    /// Waits until nobody listens any more: sockets that io_uring holds outlive their process for a
+    /// moment, and would take connections.
+    pub fn wait_for_silence(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         for port in self.listeners.all() {
             while TcpStream::connect(port).is_ok() {
@@ -217,7 +246,7 @@ impl Server {
                 std::thread::sleep(GLANCE);
             }
         }
-        Ok(status)
+        Ok(())
     }
 
     fn end_process(&mut self, signal: &str) -> Result<ExitStatus> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jackdaw_ext::{Command, Effects};
+use jackdaw_faults::{Point, reach};
 use jackdaw_jid::BareJid;
 use jackdaw_session::{Account, Session};
 use jackdaw_stanza::{Delivery, Kind, Settle, Stanza, StanzaError};
@@ -197,6 +198,8 @@ impl Router {
 
     /// The stanza that `receipt` names is durably accepted.
     pub(crate) fn accepted(&self, receipt: &Receipt) {
+        reach(Point::AcceptBeforeReceipt);
         self.outbox().command(receipt.address, Command::Accepted(receipt.number));
+        reach(Point::AcceptAfterReceipt);
     }
 }

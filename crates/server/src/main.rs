@@ -12,5 +12,6 @@ use jackdaw_server::{cli::Cli, command};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let _armed = jackdaw_faults::arm();
     command::run(Cli::parse())
 }

@@ -16,6 +16,7 @@ use jackdaw_admin::{AccountPolicy, AdminError, Eraser, StoreAccounts};
 use jackdaw_edge::c2s::{C2sProtocol, C2sShared, Mail, PasswordPool, Registrar, StreamOutbox};
 use jackdaw_edge::{DriverKind, Edge, EdgeError, RunningEdge, TlsConfig, TlsError};
 use jackdaw_ext::Administration;
+use jackdaw_faults::{Point, reach};
 use jackdaw_http::Metrics;
 use jackdaw_router::Router;
 use jackdaw_store::Engine;
@@ -61,7 +62,9 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     let Node { settings: mut watched, shutdown, metrics, readiness, admin, opening } = node;
     let settings = Arc::clone(&watched.borrow_and_update());
     let config = &settings.config;
+    reach(Point::StartBeforeStore);
     let stores = storage::open(config, &metrics)?;
+    reach(Point::StartAfterStore);
     let engine = Arc::clone(stores.engine());
     let outbox = StreamOutbox::new();
     let router = services::build(config, stores, &outbox);
@@ -72,6 +75,7 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     shared.registrar = registrar(config, &router, administration);
     let shared = Arc::new(shared);
     let edge = start_edge(config, &tls, &shared, &outbox)?;
+    reach(Point::StartListening);
     let edge = Arc::new(edge);
     router.sweep_later();
     count(&metrics, &edge, &shared);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jackdaw_faults::{Bug, Point, has, reach};
 use jackdaw_store::{Batch, Done, Durability, Op, StoreError};
 
 use crate::key;
@@ -130,6 +131,7 @@ impl Committer {
     fn stage(&mut self, batch: Batch, mut cleared: impl Iterator<Item = Vec<Vec<u8>>>) {
         for op in batch.into_ops() {
             match op {
+                Op::Put { .. } if has(Bug::RowDropped) => {}
                 Op::Put { table, account, item, value } => {
                     self.writes.insert(key::key(table, &account, &item), Some(value));
                 }
@@ -155,6 +157,9 @@ impl Committer {
     fn flush(&mut self) {
         if self.waiting.is_empty() {
             return;
+        }
+        if has(Bug::AckBeforeSync) {
+            self.waiting.drain(..).for_each(|done| done(Ok(())));
         }
         let result = match self.queue.failure() {
             Some(error) => Err(error),
@@ -185,6 +190,7 @@ impl Committer {
         let sequence = self.tree.next_sequence();
         let stamp = Stamp { number, sequence, synced: self.synced };
         let record = self.record.finish(self.log.segment.number, stamp);
+        reach(Point::CommitBeforeWrite);
         self.log.segment.append(record).map_err(|error| failure(&error))?;
         // From here on the number is taken, whatever becomes of the sync.
         self.log.number = number;
@@ -194,7 +200,9 @@ impl Committer {
             self.upkeep.want_next();
         }
         if self.is_durable {
+            reach(Point::CommitBeforeSync);
             self.sync()?;
+            reach(Point::CommitAfterSync);
         } else {
             self.sync_at.get_or_insert(started + SYNC_LATENCY);
         }

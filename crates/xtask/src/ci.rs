@@ -144,11 +144,20 @@ pub fn ledger(workspace: &Workspace, driver: &str, options: &[&str]) -> Result<T
 /// The end-to-end runner, aimed at the release binary, which is built if need be.
 pub fn end_to_end(workspace: &Workspace, driver: &str) -> Result<std::process::Command> {
     release_build(workspace)?;
+    runner(workspace, &workspace.release_binary(), driver)
+}
+
+/// The end-to-end runner, aimed at a binary.
+pub fn runner(
+    workspace: &Workspace,
+    binary: &std::path::Path,
+    driver: &str,
+) -> Result<std::process::Command> {
     // Named this way it shares its dependencies, feature by feature, with `cargo test --workspace`.
     let build = ["build", "--workspace", "--locked", "--bin=jackdaw-e2e"];
     process::run(cargo(workspace).args(build))?;
     let mut runner = process::command(workspace.target().join("debug/jackdaw-e2e"));
-    runner.current_dir(workspace.root()).arg("--server").arg(workspace.release_binary());
+    runner.current_dir(workspace.root()).arg("--server").arg(binary);
     runner.args(["--driver", driver]);
     Ok(runner)
 }

@@ -11,6 +11,7 @@ mod advisories;
 mod ci;
 mod clients;
 mod error;
+mod faults;
 mod fuzz;
 mod generate;
 mod layers;
@@ -46,6 +47,10 @@ cargo xtask <command>
   disk [TEST…]       the release binary on disks that fill up, fail, forget or change what they hold
   ledger [--driver epoll|io_uring] [--kills N] [--seed S] [--tolerate PROPERTY]
                      kills the release binary under load; what it acknowledged has to be there
+  crash-points [--rounds N] [--seed S] [--tolerate PROPERTY]
+                     the same; the process aborts at every crash point of `jackdaw-faults`
+  seeded-bugs [--tolerate PROPERTY]
+                     the same with mistakes built in, each of which has to be found
   clients [--driver epoll|io_uring] [CLIENT…]
                      third-party clients against the release binary
   hostile [--driver epoll|io_uring] [--seed N] [--minutes N] [ACT…]
@@ -92,6 +97,8 @@ fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
             let (driver, options) = driver(rest)?;
             ci::ledger(workspace, driver, options).map(drop)
         }
+        ["crash-points", rest @ ..] => faults::crash_points(workspace, rest).map(drop),
+        ["seeded-bugs", rest @ ..] => faults::seeded_bugs(workspace, rest).map(drop),
         ["clients", rest @ ..] => {
             let (driver, names) = driver(rest)?;
             clients::run(workspace, driver, names).map(drop)

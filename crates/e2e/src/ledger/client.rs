@@ -80,8 +80,9 @@ pub struct Client<'a> {
     pub(super) sessions: u32,
     /// When the session in hand began.
     pub(super) came_at: Option<Instant>,
-    /// Answers of the server to questions about a register that have not come.
-    pub(super) questions: u32,
+    /// Questions about registers whose answers have not come. Of two answers, which there may be
+    /// if the question was sent again, the first one counts: the other one may be older.
+    pub(super) questions: Vec<String>,
     pub(super) is_leaving: bool,
     pub(super) back_at: Instant,
     talk_at: Instant,
@@ -117,7 +118,7 @@ impl<'a> Client<'a> {
             registers: Registers::default(),
             sessions: 0,
             came_at: None,
-            questions: 0,
+            questions: Vec::new(),
             is_leaving: false,
             back_at: now,
             talk_at: now,
@@ -169,7 +170,7 @@ impl<'a> Client<'a> {
             && memory.is_some_and(|memory| memory.unacked.is_empty())
             && self.homeless.is_empty()
             && self.registers.pending.is_none()
-            && self.questions == 0
+            && self.questions.is_empty()
     }
 
     /// The connection is over. Nobody may end it but the client, and a kill.
@@ -248,7 +249,7 @@ impl<'a> Client<'a> {
             let key = self.world.book.compose(self.who, to);
             text.push_str(&self.message(key));
         }
-        if self.registers.pending.is_none() && self.questions == 0 && self.dice.percent(30) {
+        if self.registers.pending.is_none() && self.questions.is_empty() && self.dice.percent(30) {
             let places: Vec<Place> = Place::all().collect();
             let nth = self.dice.among(0..places.len() as u64) as usize;
             let change = self.registers.change(places[nth]);
@@ -402,7 +403,8 @@ impl<'a> Client<'a> {
     }
 
     fn heard_reading(&mut self, iq: &Element, id: &str) {
-        self.questions = self.questions.saturating_sub(1);
+        let Some(at) = self.questions.iter().position(|question| question == id) else { return };
+        self.questions.remove(at);
         let mut readings = register::readings(iq);
         if readings.is_empty() && id.starts_with("get-vcard") {
             readings.push((Place::Vcard, None));

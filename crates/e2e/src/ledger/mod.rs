@@ -17,8 +17,10 @@ mod register;
 mod run;
 mod session;
 mod stage;
+mod strike;
 mod temper;
 mod verdict;
 
 pub use book::Property;
-pub use run::{Options, run};
+pub use run::{Options, run, run_bug};
+pub use strike::Plan;

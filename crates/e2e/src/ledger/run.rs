@@ -1,13 +1,17 @@
 //! One run: load, kills, calm, and the reading of the ledger.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+use jackdaw_faults::{Bug, Point};
 
 use super::book::{Book, Property};
 use super::client::{Client, World};
 use super::dice::Dice;
 use super::message::{DOMAIN, Who};
 use super::stage::{Phase, Stage};
+use super::strike::{Plan, Strike, exposed_by};
 use super::verdict::Verdict;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -21,9 +25,6 @@ const PASSWORD: &str = "written-in-the-book";
 /// strikes nobody proves nothing.
 const LOAD_MIN: u64 = 50;
 
-/// From then to the kill, in milliseconds.
-const LIFE: std::ops::Range<u64> = 20..500;
-
 /// How long a started server may take until it has acknowledged as many.
 const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -35,11 +36,14 @@ const SILENCE: Duration = Duration::from_millis(300);
 
 const GLANCE: Duration = Duration::from_millis(2);
 
+/// How `abort` ends a process.
+const SIGABRT: i32 = 6;
+
 /// What to do.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// How often the server is killed.
-    pub kills: usize,
+    /// How the server ends.
+    pub plan: Plan,
     /// What everybody decides by.
     pub seed: u64,
     /// How many clients there are.
@@ -50,7 +54,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { kills: 10, seed: 1, clients: 24, tolerated: Vec::new() }
+        Options { plan: Plan::Kills(10), seed: 1, clients: 24, tolerated: Vec::new() }
     }
 }
 
@@ -63,10 +67,36 @@ struct Figures {
 
 /// Runs once and prints what it saw. Every property counts as one test.
 pub fn run(launch: &Launch, options: &Options) -> Result<Tally> {
+    let (book, figures, time) = play(launch, options, "")?;
+    Ok(report(&book, options, &figures, time))
+}
+
+/// Runs a server that makes a mistake; the ledger has to find it. Counts as one test.
+pub fn run_bug(launch: &Launch, options: &Options, bug: Bug) -> Result<Tally> {
+    let (faults, property) = exposed_by(bug);
+    let (book, ..) = play(launch, options, &faults)?;
+    let verdict = Verdict::of(&book);
+    let broken: Vec<String> = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.count > 0)
+        .map(|finding| format!("{} {}", finding.property.name(), finding.count))
+        .collect();
+    let is_found = verdict.finding(property).count > 0;
+    let word = if is_found { "found" } else { "MISSED" };
+    println!("{word:9} {}: {}", bug.name(), broken.join(", "));
+    let mut tally = Tally::default();
+    tally.count(is_found);
+    Ok(tally)
+}
+
+/// Everything until the ledger can be read.
+fn play(launch: &Launch, options: &Options, faults: &str) -> Result<(Book, Figures, Duration)> {
     let mut server = Server::prepare(launch, "")?;
     let accounts: Vec<String> = (0..options.clients).map(|nth| Who(nth).bare()).collect();
     let accounts: Vec<(&str, &str)> = accounts.iter().map(|jid| (jid.as_str(), PASSWORD)).collect();
     server.add_users(&accounts)?;
+    server.inject(faults);
 
     let book = Book::new(options.seed);
     let stage = Stage::new(*server.listeners(), options.clients);
@@ -82,7 +112,7 @@ pub fn run(launch: &Launch, options: &Options) -> Result<Tally> {
     let began = Instant::now();
     let mut figures = Figures::default();
     let played = on_stage(&mut clients, &stage, Phase::Load, || {
-        kill_often(&mut server, world, options, &mut figures)?;
+        strike_often(&mut server, world, options, &mut figures)?;
         calm_down(world);
         Ok(())
     })
@@ -100,7 +130,7 @@ pub fn run(launch: &Launch, options: &Options) -> Result<Tally> {
         eprintln!("{}", server.log());
         return Err(error);
     }
-    Ok(report(&book, options, &figures, began.elapsed()))
+    Ok((book, figures, began.elapsed()))
 }
 
 /// Performs `direct` while the clients live, at first in `phase`; then they log out.
@@ -125,24 +155,47 @@ fn on_stage(
     })
 }
 
-/// Starts the server, and kills it as often as asked. In the end it lives.
-fn kill_often(
+/// Starts the server, and has it end as planned. In the end it lives.
+fn strike_often(
     server: &mut Server,
     world: World<'_>,
     options: &Options,
     figures: &mut Figures,
 ) -> Result<()> {
     let mut dice = Dice::new(options.seed, 0);
-    for _ in 0..options.kills {
-        start(server, world.stage, figures)?;
-        wait_for_load(world)?;
-        std::thread::sleep(dice.millis(LIFE));
-        world.stage.is_up(false);
-        world.book.killed();
-        server.kill()?;
+    for strike in options.plan.strikes(&mut dice) {
+        match strike {
+            Strike::Kill(after) => {
+                start(server, world.stage, figures)?;
+                wait_for_load(world)?;
+                std::thread::sleep(after);
+                world.stage.is_up(false);
+                world.book.killed();
+                server.kill()?;
+            }
+            Strike::Crash(point, _) => crash(server, world, strike, point)?,
+        }
     }
     start(server, world.stage, figures)?;
     wait_for_load(world)
+}
+
+/// Starts the server such that it aborts at a crash point, and waits until it has.
+fn crash(server: &mut Server, world: World<'_>, strike: Strike, point: Point) -> Result<()> {
+    server.inject(&strike.faults());
+    world.stage.starts();
+    // It may end before it listens, or after.
+    let started = server.start();
+    let status = server.ends_within(LOAD_PATIENCE)?;
+    world.book.killed();
+    server.inject("");
+    let name = point.name();
+    if status.and_then(|status| status.signal()) != Some(SIGABRT) {
+        let why = started.err().map_or(String::new(), |error| format!(": {error}"));
+        return Err(Error::Server(format!("did not end at {name}: {status:?}{why}")));
+    }
+    println!("hit       {name}");
+    server.wait_for_silence()
 }
 
 fn start(server: &mut Server, stage: &Stage, figures: &mut Figures) -> Result<()> {
@@ -197,9 +250,9 @@ fn report(book: &Book, options: &Options, figures: &Figures, time: Duration) -> 
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let totals = &book.totals;
     println!(
-        "{} kills in {:.1} s, seed {}, {} clients: {} messages sent, {} acknowledged, {} received; \
+        "{:?} in {:.1} s, seed {}, {} clients: {} messages sent, {} acknowledged, {} received; \
          {} changes acknowledged",
-        options.kills,
+        options.plan,
         time.as_secs_f32(),
         options.seed,
         options.clients,
@@ -236,7 +289,11 @@ fn report(book: &Book, options: &Options, figures: &Figures, time: Duration) -> 
         }
     }
     if tally.failed > 0 {
-        println!("again: cargo xtask ledger --kills {} --seed {}", options.kills, options.seed);
+        let again = match options.plan {
+            Plan::Kills(kills) => format!("ledger --kills {kills}"),
+            Plan::CrashPoints(rounds) => format!("crash-points --rounds {rounds}"),
+        };
+        println!("again: cargo xtask {again} --seed {}", options.seed);
     }
     tally
 }

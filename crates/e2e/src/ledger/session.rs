@@ -18,7 +18,6 @@ use crate::script::Stage as LoginStage;
 impl Client<'_> {
     /// Comes back to its session, or begins one.
     pub(super) fn come(&mut self) -> Result<()> {
-        self.questions = 0;
         match &self.memory {
             Some(_) => self.resume()?,
             None => {
@@ -53,6 +52,10 @@ impl Client<'_> {
         }
         let totals = &self.world.book.totals;
         let lived_on = std::mem::replace(&mut memory.life, life) == life;
+        if !lived_on {
+            // It has the questions, perhaps, and forgot the answers.
+            self.questions.clear();
+        }
         Totals::add(if lived_on { &totals.resumed } else { &totals.resumed_after_kill });
         memory.is_closing = false;
         self.line = Some(line);
@@ -103,6 +106,7 @@ impl Client<'_> {
         unknown.append(&mut self.homeless);
         self.homeless = unknown;
         self.registers.pending = None;
+        self.questions.clear();
     }
 
     /// A new session on a stream that has bound: managed, available, and caught up.
@@ -125,13 +129,11 @@ impl Client<'_> {
             text.push_str(&self.message(key));
         }
         let session = self.sessions;
-        for question in [
-            register::roster_get(&format!("get-roster-{session}")),
-            register::vcard_get(&format!("get-vcard-{session}")),
-        ] {
+        let (roster, vcard) = (format!("get-roster-{session}"), format!("get-vcard-{session}"));
+        for question in [register::roster_get(&roster), register::vcard_get(&vcard)] {
             text.push_str(&self.count(question, About::Nothing).0);
-            self.questions += 1;
         }
+        self.questions = vec![roster, vcard];
         text.push_str(&request());
         self.write(&text)
     }

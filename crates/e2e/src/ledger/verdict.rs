@@ -74,6 +74,12 @@ impl Verdict {
         });
         Verdict { outcomes, findings: findings.into() }
     }
+
+    /// What speaks against one property.
+    pub fn finding(&self, property: Property) -> &Finding {
+        let finding = self.findings.iter().find(|finding| finding.property == property);
+        finding.expect("there is a finding for every property")
+    }
 }
 
 /// What counts of a history.

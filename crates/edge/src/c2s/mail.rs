@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jackdaw_ext::Command;
+use jackdaw_faults::{Point, reach};
 use jackdaw_session::{Address, Session};
 use jackdaw_stanza::Delivery;
 use jackdaw_stream::c2s::{Answer, Detached, Resume, ResumeFailed};
@@ -147,6 +148,7 @@ impl C2sProtocol {
                 io.free();
             }
         }
+        reach(Point::ResumeSurrendered);
         let mail = Mail::Surrendered(Box::new(Surrendered { session, outcome }));
         self.forward(io, surrender.to, mail);
     }

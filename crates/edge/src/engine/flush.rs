@@ -1,5 +1,7 @@
 //! The end of a turn: output, pauses and closes go to the driver.
 
+use jackdaw_faults::{Point, reach};
+
 use crate::driver::{Driver, Sending};
 use crate::engine::Engine;
 use crate::link::Phase;
@@ -103,7 +105,10 @@ impl<P: Protocol> Engine<P> {
         let bytes = buffer.len();
         self.core.stats.sends += 1;
         self.core.stats.bytes_out += bytes as u64;
-        match driver.send(link.socket, buffer) {
+        reach(Point::SendBefore);
+        let sending = driver.send(link.socket, buffer);
+        reach(Point::SendAfter);
+        match sending {
             Sending::Done(buffer) => {
                 self.core.pool.give(buffer);
                 if link.owes_writable {

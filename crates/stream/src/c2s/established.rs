@@ -9,6 +9,7 @@ use super::timer::Timer;
 use super::{ACK_DELAY_MAX, C2s, Cx};
 use crate::StreamError;
 use crate::xml::{attribute, declare};
+use jackdaw_faults::{Point, reach};
 use jackdaw_stanza::{Condition, Delivery, IqType, ParseError, Stanza, StanzaError, Type, ns};
 use jackdaw_xml::{Element, StanzaTokenizer, Token, Tokenizer};
 use std::borrow::Cow;
@@ -242,7 +243,9 @@ impl C2s {
     /// Tells the client how many of its stanzas are accepted.
     pub(super) fn acknowledge(&mut self, cx: &mut Cx<'_>) {
         let Some(sm) = self.state.sm_mut() else { return };
+        reach(Point::AckBeforeWrite);
         write_acknowledgement(cx.out, sm.inbound.tell());
+        reach(Point::AckAfterWrite);
         if !sm.inbound.owes_answer() {
             self.timers.stop(Timer::Answer);
         }

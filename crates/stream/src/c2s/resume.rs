@@ -12,6 +12,7 @@ use super::timer::Timer;
 use super::{ACK_DELAY_MAX, C2s, Cx};
 use crate::StreamError;
 use crate::xml::{attribute, declare};
+use jackdaw_faults::{Point, reach};
 use jackdaw_stanza::{Condition, ns};
 use jackdaw_xml::Element;
 
@@ -93,6 +94,7 @@ impl C2s {
             return self.resume_failed(cx, ResumeFailed::NotFound { h: None });
         };
         let resume = Resume { account: authenticated.account.clone(), id, h };
+        reach(Point::ResumeAsked);
         cx.events.push_back(Event::Request(Request::Resume(resume.clone())));
         Ok(State::Resuming(Box::new(resume)))
     }
@@ -122,6 +124,7 @@ impl C2s {
         mut session: Session,
         completion: Option<Completion>,
     ) -> Result<State, StreamError> {
+        reach(Point::ResumeArrived);
         let Some(sm) = &mut session.sm else { return Err(StreamError::internal_server_error()) };
         // `detach` checked it, but another driver may bring it here.
         sm.outbound
@@ -157,6 +160,7 @@ impl C2s {
             let is_restored = std::mem::take(&mut sm.is_restored);
             cx.events.push_back(Event::Resumed { h, is_restored });
         }
+        reach(Point::ResumeTold);
         // The stream starts active, whatever the old one was (XEP-0352 §5.2).
         session.flush(cx, Socket::Open);
         session.held = None;
