@@ -14,6 +14,11 @@ const DRIVERS: [&str; 2] = ["epoll", "io_uring"];
 /// Acts of hostile clients in which the driver matters; on the other one all are played.
 const HOSTILE_TO_URING: &[&str] = &["bad-inputs", "churn", "slow", "handshakes", "mix"];
 
+/// Kills under load in the gate, half on each driver. What is tolerated does not hold yet
+/// (`docs/proof.md`).
+const LEDGER: &[&str] =
+    &["--kills", "50", "--seed", "7", "--tolerate", "duplicate", "--tolerate", "reordered"];
+
 /// One step of the gate: its name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<Tally>);
 
@@ -36,6 +41,8 @@ const STEPS: &[Step] = &[
     ("hostile on epoll", |workspace| hostile(workspace, DRIVERS[0], &[])),
     ("hostile on io_uring", |workspace| hostile(workspace, DRIVERS[1], HOSTILE_TO_URING)),
     ("disk", |workspace| disk(workspace, &[])),
+    ("ledger on epoll", |workspace| ledger(workspace, DRIVERS[0], LEDGER)),
+    ("ledger on io_uring", |workspace| ledger(workspace, DRIVERS[1], LEDGER)),
     ("clients on epoll", |workspace| clients::run(workspace, DRIVERS[0], &[])),
     ("clients on io_uring", |workspace| clients::run(workspace, DRIVERS[1], &[])),
 ];
