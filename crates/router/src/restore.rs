@@ -171,6 +171,7 @@ impl Router {
         own.sort_by_key(|numbered| numbered.number.wrapping_sub(h.wrapping_add(1)));
         let mut batch = Batch::new();
         let mut rows = Vec::new();
+        let mut handled = Vec::new();
         for numbered in own {
             batch.delete(NUMBERS, account, &number_key(id, numbered.number));
             let position = numbered.position;
@@ -179,7 +180,9 @@ impl Router {
                 rows.push(position);
             } else if !others.iter().any(|other| other.position == position) {
                 batch.delete(SPOOL, account, &position.to_be_bytes());
-                self.spool.release(account, position);
+                // Nobody else takes it before it is gone.
+                self.spool.claim(account, position);
+                handled.push(position);
             }
         }
         let mut deliveries = Vec::new();
@@ -192,7 +195,14 @@ impl Router {
         }
         if !batch.is_empty() {
             // The client is sent nothing by a number that is not durable.
-            self.services.stores.commit(batch).await?;
+            let committed = self.services.stores.commit(batch).await;
+            for position in handled {
+                match committed {
+                    Ok(()) => self.spool.deleted(account, position),
+                    Err(_) => self.spool.release(account, position),
+                }
+            }
+            committed?;
         }
         let deliveries = deliveries.into_iter();
         Ok(deliveries

@@ -47,6 +47,9 @@ pub(crate) struct Offline {
 pub(crate) struct State {
     /// Rows that belong to a delivery.
     claimed: HashSet<u64>,
+    /// Rows that were deleted while a flush was under way. It may have read them before, so they
+    /// stay claimed until it is over: else it would send them again.
+    gone: Vec<u64>,
     /// Offline messages that wait for their commit.
     writing: u32,
     /// Sessions that are about to become available.
@@ -221,6 +224,10 @@ impl Spool {
     /// Nothing is left. Says whether to begin anew.
     pub(crate) fn end_flush(&self, account: &BareJid) -> bool {
         self.change(account, |state| {
+            // What is read from here on is without them.
+            for position in std::mem::take(&mut state.gone) {
+                state.claimed.remove(&position);
+            }
             let is_due = std::mem::take(&mut state.is_flush_due) && !state.is_congested;
             state.is_flushing = is_due;
             is_due
@@ -262,7 +269,12 @@ impl Spool {
     /// A row is gone.
     pub(crate) fn deleted(&self, account: &BareJid, position: u64) {
         self.change(account, |state| {
-            state.claimed.remove(&position);
+            if state.is_flushing {
+                state.claimed.insert(position);
+                state.gone.push(position);
+            } else {
+                state.claimed.remove(&position);
+            }
             state.rows = state.rows.map(|rows| rows.saturating_sub(1));
         });
     }
@@ -311,4 +323,30 @@ pub(crate) fn read_row(host: &str, value: &Bytes) -> Option<Stanza> {
         stanza.add_payload(&delay.with_text("Offline Storage"));
     }
     Some(stanza)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_is_deleted_during_a_flush_is_not_sent_by_it_again() {
+        let spool = Spool {
+            position: AtomicU64::new(0),
+            accounts: DashMap::new(),
+            queueing: AtomicUsize::new(0),
+            lingering: Mutex::default(),
+        };
+        let juliet = BareJid::parse("juliet@example.net").expect("an address");
+        assert!(spool.begin_flush(&juliet));
+        assert!(spool.claim(&juliet, 7));
+        // Sent, acknowledged and deleted; then a second flush is asked for, and the first one goes
+        // on with rows that it read before.
+        spool.deleted(&juliet, 7);
+        assert!(!spool.begin_flush(&juliet));
+        assert!(!spool.claim(&juliet, 7));
+        assert!(spool.end_flush(&juliet), "the second one");
+        assert!(!spool.end_flush(&juliet));
+        assert_eq!(spool.len(), 0);
+    }
 }
