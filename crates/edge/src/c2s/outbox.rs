@@ -55,11 +55,12 @@ pub(super) fn pass_local(io: &mut WorkerIo<'_, Mail>, here: ConnectionId) -> boo
     })
 }
 
-/// Whether the mail has its place among others for the same stream. Answers have none: they go out
-/// before whatever came in behind their request is looked at.
+/// Whether the mail has its place among others for the same stream. Answers have none, and errors
+/// are answers: they go out before whatever came in behind their request is looked at.
 fn keeps_order(mail: &Mail) -> bool {
     let Mail::Deliver(delivery) = mail else { return false };
-    !matches!(delivery.stanza.kind_and_type(), Type::Iq(IqType::Result | IqType::Error))
+    let is_result = matches!(delivery.stanza.kind_and_type(), Type::Iq(IqType::Result));
+    !is_result && !delivery.stanza.is_error()
 }
 
 /// [`Outbox`] over the edge's mailbox.
@@ -179,8 +180,14 @@ mod tests {
         post("<message id='offline'/>");
         enter_worker(0);
         post("<message id='live'/>");
+        post("<message type='error' id='refused'/>");
         post("<iq type='result' id='answer'/>");
-        assert!(take_local().is_some() && take_local().is_none(), "only the answer is out first");
+        let is_next = |id| match take_local() {
+            Some((_, Mail::Deliver(delivery))) => delivery.stanza.id().as_deref() == Some(id),
+            _ => false,
+        };
+        assert!(is_next("refused") && is_next("answer"), "answers are out first, in order");
+        assert!(take_local().is_none(), "and nothing else");
         assert_eq!(in_box(), 2);
         // What was collected is not with the stream yet.
         post("<message id='later'/>");
