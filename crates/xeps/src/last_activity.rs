@@ -2,15 +2,21 @@
 //!
 //! Owns the moment at which an account's last resource became unavailable. Does not: know how long
 //! a user is idle; a client answers for its full JID.
+//!
+//! Nobody waits for the write of that moment, but who has seen the unavailable presence may ask at
+//! once: what is under way to the store is answered from [`Unwritten`].
 
 use jackdaw_ext::{
     At, Ctx, Deps, Direction, Flow, Iq, Lifecycle, PhaseCtx, Registry, Reply, Roster, Status, Xep,
     stanza_error,
 };
+use jackdaw_jid::BareJid;
 use jackdaw_session::Session;
 use jackdaw_stanza::{IqType, Stanza, StanzaError, ns};
 use jackdaw_store::{Batch, Durability, Fields, Map, StoreError, Table, Value, Writer};
 use jackdaw_xml::Element;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What this extension says of itself.
@@ -33,18 +39,22 @@ const STATUS_BYTES_MAX: usize = 1024;
 
 /// Registers the handlers and hooks.
 pub fn register(on: &mut Registry, deps: &Deps) {
-    let rows: Map<Row> = deps.stores.map(LAST_ACTIVITY);
+    let moments =
+        Moments { rows: deps.stores.map(LAST_ACTIVITY), unwritten: Arc::new(Unwritten::default()) };
     on.feature(At::Host, ns::LAST);
     on.feature(At::Account, ns::LAST);
     on.iq_get(At::Host, ns::LAST, "query", uptime);
     for at in [At::Account, At::Bare] {
-        let rows = rows.clone();
-        on.iq_get(at, ns::LAST, "query", move |ctx, iq| answer(rows.clone(), ctx, iq));
+        let moments = moments.clone();
+        on.iq_get(at, ns::LAST, "query", move |ctx, iq| answer(moments.clone(), ctx, iq));
     }
     on.phase(12, Direction::Inbound, guard_resources);
-    on.session(Lifecycle::Unavailable, remember);
+    let unwritten = Arc::clone(&moments.unwritten);
+    on.session(Lifecycle::Unavailable, move |ctx, session, presence| {
+        remember(&unwritten, ctx, session, presence);
+    });
     on.account_deleted(move |_, account| {
-        let rows = rows.clone();
+        let rows = moments.rows.clone();
         async move { rows.clear(&account).await }
     });
 }
@@ -58,7 +68,7 @@ async fn uptime(ctx: Ctx, _: Iq) -> Result<Reply, StanzaError> {
 }
 
 /// §3: only who may see presence learns since when there is none.
-async fn answer(rows: Map<Row>, ctx: Ctx, iq: Iq) -> Result<Reply, StanzaError> {
+async fn answer(moments: Moments, ctx: Ctx, iq: Iq) -> Result<Reply, StanzaError> {
     let requester = iq.stanza().from().ok_or_else(StanzaError::bad_request)?;
     if !ctx.may_see_presence(requester).await? {
         return Err(StanzaError::forbidden());
@@ -66,7 +76,7 @@ async fn answer(rows: Map<Row>, ctx: Ctx, iq: Iq) -> Result<Reply, StanzaError> 
     if !ctx.services().sessions.of(ctx.target().as_str()).is_empty() {
         return Ok(Reply::new(query(0, "")));
     }
-    let row = rows.get(ctx.target(), ONLY).await.map_err(|error| stanza_error(&error))?;
+    let row = moments.last(ctx.target()).await.map_err(|error| stanza_error(&error))?;
     // An account that was never available.
     let row = row.ok_or_else(StanzaError::item_not_found)?;
     let now = ctx.services().clock.now();
@@ -94,14 +104,23 @@ fn guard_resources(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
 
 /// Writes down when, and with which words. Nobody waits for it, and a crash of the machine may take
 /// it: then the time before is told.
-fn remember(ctx: &mut PhaseCtx<'_>, session: &Arc<Session>, presence: Option<&Stanza>) {
+fn remember(
+    unwritten: &Arc<Unwritten>,
+    ctx: &mut PhaseCtx<'_>,
+    session: &Arc<Session>,
+    presence: Option<&Stanza>,
+) {
+    let account = session.account().jid();
     let row = Row {
         at_secs: ctx.services.clock.now().secs(),
         status: presence.map(status).unwrap_or_default(),
     };
     let mut batch = Batch::new();
-    batch.put(LAST_ACTIVITY, session.account().jid(), ONLY, row.encode());
-    let done = |outcome: Result<(), StoreError>| {
+    batch.put(LAST_ACTIVITY, account, ONLY, row.encode());
+    let mark = unwritten.begin(account, row);
+    let (unwritten, account) = (Arc::clone(unwritten), account.clone());
+    let done = move |outcome: Result<(), StoreError>| {
+        unwritten.end(&account, mark);
         if let Err(error) = outcome {
             tracing::warn!(%error, "a last activity was not written");
         }
@@ -117,8 +136,62 @@ fn status(presence: &Stanza) -> String {
     text
 }
 
+/// The moments of all accounts: those in the store, and before them those on the way to it.
+#[derive(Clone)]
+struct Moments {
+    rows: Map<Row>,
+    unwritten: Arc<Unwritten>,
+}
+
+impl Moments {
+    /// When `account` was last there, or nothing if it never was.
+    async fn last(&self, account: &BareJid) -> Result<Option<Row>, StoreError> {
+        match self.unwritten.get(account) {
+            Some(row) => Ok(Some(row)),
+            None => self.rows.get(account, ONLY).await,
+        }
+    }
+}
+
+/// Moments whose commit has not ended. As many as the engine's queue of commits takes: a commit
+/// that finds it full ends at once.
+#[derive(Default)]
+struct Unwritten {
+    marks: Mutex<Marks>,
+}
+
+#[derive(Default)]
+struct Marks {
+    /// Of the newest write; an older one that ends later must not take it away.
+    next: u64,
+    rows: HashMap<BareJid, (u64, Row)>,
+}
+
+impl Unwritten {
+    /// A write begins. The mark is for [`end`](Unwritten::end).
+    fn begin(&self, account: &BareJid, row: Row) -> u64 {
+        let mut marks = self.marks.lock();
+        marks.next += 1;
+        let mark = marks.next;
+        marks.rows.insert(account.clone(), (mark, row));
+        mark
+    }
+
+    /// A write ended, well or not: from now on the store answers.
+    fn end(&self, account: &BareJid, mark: u64) {
+        let mut marks = self.marks.lock();
+        if marks.rows.get(account).is_some_and(|(newest, _)| *newest == mark) {
+            marks.rows.remove(account);
+        }
+    }
+
+    fn get(&self, account: &BareJid) -> Option<Row> {
+        self.marks.lock().rows.get(account).map(|(_, row)| row.clone())
+    }
+}
+
 /// A stored moment.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Row {
     at_secs: u64,
     status: String,
@@ -204,6 +277,19 @@ mod tests {
         harness.services.sessions.unbind(&juliet);
         let answer = harness.get(&juliet, "", QUERY);
         assert_eq!(answer.matches('ü').count(), STATUS_BYTES_MAX / 2);
+    }
+
+    #[test]
+    fn what_is_on_its_way_to_the_store_is_told_until_the_store_has_it() {
+        let juliet = BareJid::parse("juliet@capulet.lit").expect("a JID");
+        let row = |at_secs| Row { at_secs, status: String::new() };
+        let unwritten = Unwritten::default();
+        let first = unwritten.begin(&juliet, row(1));
+        let second = unwritten.begin(&juliet, row(2));
+        unwritten.end(&juliet, first);
+        assert_eq!(unwritten.get(&juliet), Some(row(2)), "the older write ended");
+        unwritten.end(&juliet, second);
+        assert_eq!(unwritten.get(&juliet), None);
     }
 
     #[test]
