@@ -3,6 +3,7 @@
 
 mod support;
 
+use jackdaw_router::spool::SPOOL;
 use support::{Mode, World, chat};
 
 const ROMEO: &str = "romeo@example.net/orchard";
@@ -179,9 +180,9 @@ fn a_full_stream_gets_the_rest_when_it_has_room_again() {
     assert_eq!(world.messages(&juliet), "");
     world.send(&romeo, &chat(JULIET, "3"));
     assert_eq!(spool(&world), "1 2 3", "live messages queue behind");
-    let lists = world.engine.lists();
+    let lists = world.engine.lists(SPOOL);
     world.pass(100);
-    assert_eq!(world.engine.lists(), lists, "it is not tried without pause");
+    assert_eq!(world.engine.lists(SPOOL), lists, "it is not tried without pause");
     world.set_full(&juliet, false);
     world.pass(1000);
     let (ids, settles) = world.take_messages(&juliet);
@@ -250,7 +251,7 @@ fn a_damaged_row_stays_and_does_not_stop_the_others() {
     let world = World::new();
     let romeo = world.connect(ROMEO);
     let mut batch = jackdaw_store::Batch::new();
-    let table = jackdaw_router::spool::SPOOL;
+    let table = SPOOL;
     batch.put(table, &support::bare(JULIET), &1u64.to_be_bytes(), vec![9, 9]);
     let done: jackdaw_store::Done = Box::new(|done| done.expect("stored"));
     jackdaw_store::Engine::commit_then(

@@ -1,6 +1,8 @@
 //! Storage by shape: the engine's contract, typed maps over it, an engine in memory, and the
 //! conformance suite that every engine passes.
 //!
+//! [`held`] is an engine that does as a test says.
+//!
 //! Rows belong to an account: `(table, account, item) → value`. An [`Engine`] reads them, pages
 //! through them and commits atomic [`Batch`]es; nothing more is asked of it, so that a B-tree, an
 //! LSM or SQL can stand behind it. [`Stores`] gives typed access: [`KeyValue`] (one value per
@@ -14,6 +16,7 @@ mod batch;
 pub mod conformance;
 mod engine;
 mod error;
+pub mod held;
 mod memory;
 mod row;
 mod typed;

@@ -2,7 +2,6 @@
 //! RFC 6121 but a presence of a few lines, which stands in for the real one.
 #![allow(dead_code)]
 
-mod engine;
 mod presence;
 
 use std::collections::{BTreeMap, HashSet};
@@ -27,9 +26,9 @@ use jackdaw_stream::c2s::{Resume, SmId};
 use jackdaw_xml::{Limits, Scope};
 use parking_lot::Mutex;
 
-pub use engine::HeldEngine;
+pub use jackdaw_store::held::HeldEngine;
 #[allow(unused_imports)]
-pub use engine::Mode;
+pub use jackdaw_store::held::Mode;
 
 /// Every host of the world.
 const HOST: &str = "example.net";

@@ -1,16 +1,19 @@
-//! An engine whose commits and reads wait until the test lets them go, or fail.
+//! An engine for tests of those who write: its commits and reads wait until they are let go, or
+//! fail.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use bytes::Bytes;
 use jackdaw_jid::BareJid;
-use jackdaw_store::{
+use parking_lot::Mutex;
+
+use crate::{
     Answer, Batch, Done, Durability, Engine, ItemRange, MemoryEngine, Row, StoreError, StoreStats,
     Table,
 };
-use parking_lot::Mutex;
 
 /// What becomes of a commit.
 #[derive(Clone, Debug, Default)]
@@ -24,13 +27,15 @@ pub enum Mode {
     Fail(StoreError),
 }
 
+/// A [`MemoryEngine`] that does as the test says.
 #[derive(Default)]
 pub struct HeldEngine {
+    /// Where what was committed is.
     pub memory: Arc<MemoryEngine>,
     mode: Mutex<Mode>,
     held: Mutex<Vec<(Batch, Durability, Done)>>,
     reads_wait: Arc<AtomicBool>,
-    lists: std::sync::atomic::AtomicUsize,
+    lists: Mutex<HashMap<Table, usize>>,
 }
 
 impl HeldEngine {
@@ -39,6 +44,7 @@ impl HeldEngine {
         HeldEngine { memory, ..HeldEngine::default() }
     }
 
+    /// What becomes of commits from now on.
     pub fn set(&self, mode: Mode) {
         *self.mode.lock() = mode;
     }
@@ -67,9 +73,9 @@ impl HeldEngine {
         self.reads_wait.store(wait, Ordering::Relaxed);
     }
 
-    /// Lists of the spool that were read.
-    pub fn lists(&self) -> usize {
-        self.lists.load(Ordering::Relaxed)
+    /// How often rows of this table were listed.
+    pub fn lists(&self, table: Table) -> usize {
+        self.lists.lock().get(&table).copied().unwrap_or_default()
     }
 }
 
@@ -79,9 +85,7 @@ impl Engine for HeldEngine {
     }
 
     fn list(&self, table: Table, account: &BareJid, range: ItemRange) -> Answer<Vec<Row>> {
-        if table == jackdaw_router::spool::SPOOL {
-            self.lists.fetch_add(1, Ordering::Relaxed);
-        }
+        *self.lists.lock().entry(table).or_default() += 1;
         if !self.reads_wait.load(Ordering::Relaxed) {
             return self.memory.list(table, account, range);
         }
@@ -116,12 +120,24 @@ impl Engine for HeldEngine {
     }
 
     fn health(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.memory.health()
     }
 
     fn stats(&self) -> StoreStats {
         self.memory.stats()
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.memory.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_engine_that_is_let_go_at_once_conforms() {
+        crate::conformance::run(&|| Arc::new(HeldEngine::default()));
+    }
 }
