@@ -19,7 +19,7 @@ mod login;
 mod plan;
 mod scan;
 mod scram;
-mod tls;
+pub mod tls;
 mod wire;
 
 pub mod behaviour;

@@ -1,8 +1,13 @@
-//! What the edge costs beside a hand-written epoll loop: CPU per relayed message.
+//! What the edge alone costs beside a hand-written epoll loop: CPU per relayed message.
 //!
-//! `relay [tls] [pairs [window [bytes [seconds [rounds]]]]]`, best under `taskset -c 0`: the load
-//! runs in a child process on core 1. Each of `pairs` pairs keeps `window` messages of `bytes`
-//! bytes under way from its first connection, through the server, to its second.
+//! ```text
+//! cargo run --release -p jackdaw-bench --example edge -- \
+//!     [tls] [pairs [window [bytes [seconds [rounds]]]]]
+//! ```
+//!
+//! Best under `taskset -c 0`: the load runs in a child process on core 1. Each of `pairs` pairs
+//! keeps `window` messages of `bytes` bytes under way from its first connection, through the
+//! server, to its second.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -14,10 +19,8 @@ use std::time::{Duration, Instant};
 use jackdaw_edge::*;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection};
+use rustls_pki_types::ServerName;
 use socket2::SockRef;
 
 /// Every connection says first which pair it belongs to.
@@ -305,59 +308,10 @@ struct Flow {
     received: usize,
 }
 
-fn trusting(tls: bool) -> Option<Arc<ClientConfig>> {
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("a version")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trust))
-        .with_no_client_auth();
-    tls.then(|| Arc::new(config))
-}
-
-/// Trusts everybody: this measures, and talks to itself.
-#[derive(Debug)]
-struct Trust;
-
-impl ServerCertVerifier for Trust {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
-
 #[allow(clippy::disallowed_methods)] // A measurement reads the clock.
 fn run_load(load: Load, port: u16) {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let tls = trusting(load.tls);
+    let tls = load.tls.then(jackdaw_loadtest::tls::config);
     let mut poll = Poll::new().expect("epoll");
     let message = vec![b'm'; load.bytes];
     let mut flows: Vec<Flow> = (0..load.pairs)
