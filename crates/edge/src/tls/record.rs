@@ -31,6 +31,10 @@ const EXPLICIT_NONCE_BYTES: usize = 8;
 /// next key, TLS 1.2 has none and closes.
 const SEALED_MAX: u64 = 1 << 24;
 
+/// Records in a row that carry no data: empty ones, changes of key, warnings. A change of key costs
+/// more than any data of its length, and nobody who has something to say needs many of them.
+const WITHOUT_DATA_MAX: u8 = 32;
+
 /// Record types (RFC 8446 §5.1).
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
@@ -79,6 +83,8 @@ pub(super) struct Records {
     send: Direction,
     /// The peer asked for a new sending key.
     update_owed: bool,
+    /// Records without data that came one behind the other.
+    without_data: u8,
 }
 
 impl Records {
@@ -95,11 +101,24 @@ impl Records {
         }
         let (algorithm, receive) = direction(keys.rx, client)?;
         let (_, send) = direction(keys.tx, server)?;
-        Some(Records { version, algorithm, receive, send, update_owed: false })
+        Some(Records { version, algorithm, receive, send, update_owed: false, without_data: 0 })
     }
 
     /// Opens one whole record in place.
     pub(super) fn open<'a>(&mut self, record: &'a mut [u8]) -> Result<Opened<'a>, Alert> {
+        let opened = self.open_any(record)?;
+        self.without_data = match opened {
+            Opened::Data([_, ..]) => 0,
+            Opened::Data([]) | Opened::Nothing => self.without_data + 1,
+            Opened::End | Opened::Fatal(_) => self.without_data,
+        };
+        if self.without_data > WITHOUT_DATA_MAX {
+            return Err(Alert::UnexpectedMessage);
+        }
+        Ok(opened)
+    }
+
+    fn open_any<'a>(&mut self, record: &'a mut [u8]) -> Result<Opened<'a>, Alert> {
         let (kind, plaintext) = match self.version {
             TlsVersion::V1_3 => self.open_v1_3(record)?,
             TlsVersion::V1_2 => self.open_v1_2(record)?,
@@ -172,10 +191,13 @@ impl Records {
         Ok(())
     }
 
-    /// Changes the sending key if that is due.
+    /// Changes the sending key if that is due. TLS 1.2 cannot.
     pub(super) fn pay_update(&mut self, out: &mut Vec<u8>) -> Result<(), Alert> {
         if !std::mem::take(&mut self.update_owed) {
             return Ok(());
+        }
+        if self.version == TlsVersion::V1_2 {
+            return Err(Alert::InternalError);
         }
         let [kind, a, b, c] = KEY_UPDATE;
         self.seal(HANDSHAKE, &[kind, a, b, c, 0], out)?;
