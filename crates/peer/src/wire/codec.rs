@@ -7,7 +7,29 @@ use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::bounds;
+use super::bounds::{self, CONTROL_BYTES_MAX, LINK_BYTES_MAX};
+use super::v1;
+
+/// The longest message of a type.
+pub(crate) trait Limit {
+    const BYTES_MAX: usize;
+}
+
+macro_rules! limits {
+    ($($message:ident: $bytes_max:ident),* $(,)?) => {
+        $(impl Limit for v1::$message {
+            const BYTES_MAX: usize = $bytes_max;
+        })*
+    };
+}
+
+limits! {
+    Upward: LINK_BYTES_MAX,
+    Downward: LINK_BYTES_MAX,
+    Control: CONTROL_BYTES_MAX,
+    CallRequest: CONTROL_BYTES_MAX,
+    CallReply: CONTROL_BYTES_MAX,
+}
 
 /// Sends `T`, receives `U`.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +44,7 @@ impl<T, U> Default for Bounded<T, U> {
 impl<T, U> Codec for Bounded<T, U>
 where
     T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    U: Message + Default + Limit + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
@@ -47,11 +69,14 @@ impl<T: Message, U> Encoder for Bounded<T, U> {
     }
 }
 
-impl<T, U: Message + Default> Decoder for Bounded<T, U> {
+impl<T, U: Message + Default + Limit> Decoder for Bounded<T, U> {
     type Item = U;
     type Error = Status;
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        if message.remaining() > U::BYTES_MAX {
+            return Err(Status::invalid_argument("a message is too long"));
+        }
         // tonic has put the message together in one buffer before it asks.
         bounds::check(message.chunk()).map_err(|error| Status::invalid_argument(error.0))?;
         let decoded = U::decode(message).map_err(|_| Status::invalid_argument("no protobuf"))?;
