@@ -9,6 +9,9 @@ use jackdaw_xml::{Element, Limits, Scope, XmlError};
 use crate::ns;
 use crate::parsed::{Child, Shared, Span};
 
+/// Room for a child that is added: delays, stanza-ids and the like are of this size.
+const ADDED_BYTES: usize = 160;
+
 /// The three kinds of stanza (RFC 6120 §8.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -265,7 +268,8 @@ impl Stanza {
     /// Adds a child after the sender's own.
     pub fn add_payload(&mut self, element: &Element) {
         let parsed = self.parsed.to_mut();
-        let mut added = parsed.added.to_vec();
+        let mut added = Vec::with_capacity(parsed.added.len() + ADDED_BYTES);
+        added.extend_from_slice(&parsed.added);
         element.write_to(&mut added, ns::CLIENT);
         parsed.added = Bytes::from(added);
     }
