@@ -4,7 +4,9 @@ use jackdaw_ext::{TOKENS, Timestamp};
 use jackdaw_jid::BareJid;
 use jackdaw_store::{Batch, Durability, ItemRange, StoreError, Stores};
 use jackdaw_stream::c2s::{FastWork, IssuedToken, Revoke};
-use jackdaw_stream::sasl::{FastToken, FastTokens, Mechanism, TOKEN_RANDOM_BYTES, UnixSeconds};
+use jackdaw_stream::sasl::{
+    FastToken, FastTokens, Mechanism, TOKEN_RANDOM_BYTES, TokenUse, UnixSeconds,
+};
 
 use super::shared::C2sShared;
 
@@ -54,15 +56,18 @@ impl Tokens {
     ) -> Result<Option<IssuedToken>, StoreError> {
         let client = work.client.id.as_deref().filter(|id| id.len() <= CLIENT_ID_BYTES_MAX);
         let (Some(client), Some(generation)) = (client, work.generation) else { return Ok(None) };
+        let now = shared.now();
+        if changes_nothing(&work, now) {
+            return Ok(None);
+        }
         let services = shared.router.services();
         let _changing = services.locks.lock(&work.account).await;
         let before = self.load(&work.account, client).await?;
         let mut tokens = before.clone();
-        let now = shared.now();
         let mut wanted = work.issue;
         if let Some((mechanism, used)) = work.used {
             tokens.record(used);
-            if work.revoke == Revoke::No && wanted.is_none() && expires_soon(&tokens, now) {
+            if work.revoke == Revoke::No && wanted.is_none() && expires_soon(used, now) {
                 wanted = Some(mechanism);
             }
         }
@@ -104,6 +109,12 @@ fn fresh(
     FastToken::new(random, mechanism, generation, UnixSeconds(now.0 + TOKEN_LIFE_SECS))
 }
 
-fn expires_soon(tokens: &FastTokens, now: UnixSeconds) -> bool {
-    tokens.current.as_ref().is_some_and(|token| token.expires_at.0 < now.0 + RENEW_BEFORE_SECS)
+/// The usual login: the token was used before, stays good for a while, and nothing is asked for.
+fn changes_nothing(work: &FastWork, now: UnixSeconds) -> bool {
+    let is_plain = work.issue.is_none() && work.revoke == Revoke::No;
+    is_plain && work.used.is_some_and(|(_, used)| !used.is_news && !expires_soon(used, now))
+}
+
+fn expires_soon(used: TokenUse, now: UnixSeconds) -> bool {
+    used.expires_at.0 < now.0 + RENEW_BEFORE_SECS
 }

@@ -90,13 +90,15 @@ impl AwaitTokens {
             Some(count) => count,
             None => token.count,
         };
+        let is_news = slot == TokenSlot::New || count != token.count;
+        let used = TokenUse { slot, count, expires_at: token.expires_at, is_news };
         let response = self.sign(token.secret.reveal().as_bytes(), b"Responder");
         Ok(Step::Success(Success {
             mechanism: self.mechanism,
             account: self.account,
             generation,
             additional_data: Some(response),
-            token: Some(TokenUse { slot, count }),
+            token: Some(used),
         }))
     }
 

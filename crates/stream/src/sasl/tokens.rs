@@ -69,6 +69,11 @@ pub struct TokenUse {
     pub slot: TokenSlot,
     /// Its new highest count.
     pub count: u32,
+    /// When it ends to be good.
+    pub expires_at: UnixSeconds,
+    /// Whether there is anything to write down. A token that was used before, by a client that does
+    /// not count, stays as it is.
+    pub is_news: bool,
 }
 
 /// The two tokens a client can have (§5.1), and the row they are stored as.
@@ -171,6 +176,10 @@ mod tests {
         )
     }
 
+    fn used(slot: TokenSlot, count: u32) -> TokenUse {
+        TokenUse { slot, count, expires_at: token(0).expires_at, is_news: true }
+    }
+
     fn both() -> FastTokens {
         FastTokens { new: Some(token(2)), current: Some(token(1)) }
     }
@@ -187,10 +196,10 @@ mod tests {
         let mut tokens = FastTokens { new: None, current: Some(token(1)) };
         tokens.issue(token(2));
         assert_eq!(tokens, both());
-        tokens.record(TokenUse { slot: TokenSlot::Current, count: 3 });
+        tokens.record(used(TokenSlot::Current, 3));
         assert_eq!(tokens.new, Some(token(2)));
         assert_eq!(tokens.current, Some(FastToken { count: 3, ..token(1) }));
-        tokens.record(TokenUse { slot: TokenSlot::New, count: 1 });
+        tokens.record(used(TokenSlot::New, 1));
         assert_eq!(
             tokens,
             FastTokens { new: None, current: Some(FastToken { count: 1, ..token(2) }) }

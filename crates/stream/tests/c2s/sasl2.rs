@@ -309,7 +309,7 @@ fn a_token_authenticates_in_one_round_trip_and_its_use_is_written_down() {
         pair.log()
     });
     expect![[r#"
-        * fast: used Some((HtSha256None, TokenUse { slot: Current, count: 4 })), revoke Yes, issue None
+        * fast: used Some((HtSha256None, TokenUse { slot: Current, count: 4, expires_at: UnixSeconds(18446744073709551615), is_news: true })), revoke Yes, issue None
         <success xmlns='urn:xmpp:sasl:2'>
           <additional-data>McV56FxSAZXBkmJVX+DeS6uWKAQCTZymMJJpkyDrOMw=</additional-data>
           <authorization-identifier>juliet@example.org</authorization-identifier>

@@ -74,7 +74,9 @@ fn a_token_logs_in_with_every_channel_binding_and_the_server_proves_that_it_has_
         let server = server(FastTokens { new: None, current: Some(token(proofs.mechanism)) });
         let success = login(&server, &proofs).success();
         assert_eq!(success.additional_data, Some(bytes(proofs.responder)));
-        assert_eq!(success.token, Some(TokenUse { slot: TokenSlot::Current, count: 0 }));
+        let expires_at = token(proofs.mechanism).expires_at;
+        let used = TokenUse { slot: TokenSlot::Current, count: 0, expires_at, is_news: false };
+        assert_eq!(success.token, Some(used));
         assert_eq!(success.generation, Some(GENERATION));
         assert_eq!(success.mechanism, proofs.mechanism);
     }
@@ -90,6 +92,7 @@ fn the_slot_that_matched_is_reported() {
     ] {
         let used = login(&server(tokens), &NONE).success().token.expect("a token");
         assert_eq!(used.slot, slot);
+        assert_eq!(used.is_news, slot == TokenSlot::New, "it takes the place of the other one");
     }
 }
 
@@ -146,7 +149,8 @@ fn a_count_has_to_rise() {
     }
     for (sent, kept) in [(None, 5), (Some(6), 6), (Some(u32::MAX), u32::MAX)] {
         let success = login(&with(sent), &NONE).success();
-        assert_eq!(success.token.expect("a token").count, kept);
+        let used = success.token.expect("a token");
+        assert_eq!((used.count, used.is_news), (kept, sent.is_some()));
     }
 }
 
