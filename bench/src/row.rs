@@ -52,6 +52,9 @@ pub struct Row {
     pub beside: &'static str,
     /// Whether one measurement says it all.
     pub once: bool,
+    /// How many pieces a run is cut into. Subject and reference take turns piece by piece, and the
+    /// run's value is the median: what befalls fewer than half of the pieces does not show.
+    pub windows: u32,
     /// What the probes give, in their order.
     pub metrics: Vec<Metric>,
     /// Starts what is needed.
@@ -122,19 +125,27 @@ pub fn measure(row: &Row, options: &Options) -> Result<Outcome> {
     let runs = if row.once { 1 } else { options.runs() };
     for run in 1..=runs {
         let began = process::now();
-        let subject = sides.subject.measure(options.duration())?;
-        for (measured, value) in measured.iter_mut().zip(&subject) {
-            measured.subject.push(*value);
-        }
-        if let Some(reference) = &mut sides.reference {
-            let values = reference.measure(options.duration())?;
-            for (measured, value) in measured.iter_mut().zip(&values) {
-                measured.reference.push(*value);
+        let (mut subject, mut reference) = (Vec::new(), Vec::new());
+        for _ in 0..row.windows {
+            let duration = options.duration() / row.windows;
+            subject.push(sides.subject.measure(duration)?);
+            if let Some(probe) = &mut sides.reference {
+                reference.push(probe.measure(duration)?);
             }
+        }
+        for (nth, measured) in measured.iter_mut().enumerate() {
+            measured.subject.extend(middle(&subject, nth));
+            measured.reference.extend(middle(&reference, nth));
         }
         eprintln!("  run {run}: {:.1} s", began.elapsed().as_secs_f64());
     }
     Ok(Outcome { name: row.name, what: row.what, beside: row.beside, measured })
+}
+
+/// The median of what the windows of a run gave for the metric `nth`, if they gave any.
+fn middle(windows: &[Vec<f64>], nth: usize) -> Option<f64> {
+    let values: Vec<f64> = windows.iter().filter_map(|values| values.get(nth).copied()).collect();
+    (!values.is_empty()).then(|| Spread::of(values).median)
 }
 
 #[cfg(test)]
@@ -152,6 +163,14 @@ mod tests {
         let row = measured(Target::RatioAtMost(1.5), &[6.0, 14.0, 7.0], &[5.0, 10.0, 5.0]);
         assert_eq!(row.judged().median, 1.4);
         assert_eq!(row.is_met(), Some(true));
+    }
+
+    #[test]
+    fn what_befalls_few_windows_of_a_run_does_not_show() {
+        let windows = [vec![9.0, 100.0], vec![9.1, 1.0], vec![30.0, 1.1]];
+        assert_eq!(middle(&windows, 0), Some(9.1));
+        assert_eq!(middle(&windows, 1), Some(1.1));
+        assert_eq!(middle(&windows, 2), None, "no such metric");
     }
 
     #[test]
