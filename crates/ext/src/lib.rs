@@ -11,6 +11,7 @@
 
 mod accounts;
 mod administration;
+mod away;
 mod ctx;
 mod disco;
 mod effect;
@@ -28,6 +29,7 @@ mod xep;
 
 pub use accounts::{ACCOUNTS, AccountError, Accounts, TOKENS};
 pub use administration::Administration;
+pub use away::Away;
 pub use ctx::{Ctx, PhaseCtx};
 pub use disco::{Disco, DiscoNode, DiscoNodeHandler, DiscoQuery, Identity};
 pub use effect::{Effect, Effects};
@@ -37,7 +39,8 @@ pub use locks::{AccountLock, Locks};
 pub use outbox::{Command, Outbox};
 pub use presence::{Pending, Presence};
 pub use registry::{
-    At, Deps, Direction, Flow, Lifecycle, PhaseHook, Registry, SessionHook, SessionState,
+    AccountState, At, Deps, Direction, Flow, Lifecycle, PhaseHook, Registry, SessionHook,
+    SessionState,
 };
 pub use roster::{Roster, RosterItem, Subscription};
 pub use services::{Clock, Random, Services, Spawn};

@@ -68,9 +68,15 @@ pub type PhaseHook = Arc<dyn Fn(&mut PhaseCtx<'_>, &mut Stanza) -> Flow + Send +
 /// A hook on a moment in a session's life. The stanza is the presence that caused it, if one did.
 pub type SessionHook = Arc<dyn Fn(&mut PhaseCtx<'_>, &Arc<Session>, Option<&Stanza>) + Send + Sync>;
 
-type Loading<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+/// State of an account that an extension loads from the store.
+pub trait AccountState: Any + Send + Sync {
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize;
+}
 
-/// Loads one extension's state of an account into its slots.
+type Loading<'a> = Pin<Box<dyn Future<Output = Result<usize, StoreError>> + Send + 'a>>;
+
+/// Loads one extension's state of an account into its slots; how many bytes it takes.
 pub type AccountLoader =
     Arc<dyn for<'a> Fn(Arc<Services>, BareJid, &'a mut Slots) -> Loading<'a> + Send + Sync>;
 
@@ -244,17 +250,17 @@ impl Registry {
     /// Loads state of type `T` with every account; `None` leaves the slot empty.
     pub fn account_state<T, F, Fut>(&mut self, load: F)
     where
-        T: Any + Send + Sync,
+        T: AccountState,
         F: Fn(Arc<Services>, BareJid) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Option<T>, StoreError>> + Send + 'static,
     {
         self.loaders.push(Arc::new(move |services, jid, slots| {
             let loading = load(services, jid);
             Box::pin(async move {
-                if let Some(state) = loading.await? {
-                    slots.set(state);
-                }
-                Ok(())
+                let Some(state) = loading.await? else { return Ok(0) };
+                let bytes = state.bytes();
+                slots.set(state);
+                Ok(bytes)
             })
         }));
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use jackdaw_jid::BareJid;
 
+use crate::AccountState;
+
 /// State of the subscriptions between the user and a contact (RFC 6121 §2.1.2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Subscription {
@@ -83,6 +85,17 @@ pub struct Roster {
     /// Nothing was removed after this version: for a client that has it or a later one, the items
     /// with a higher version than the client's are all that changed.
     pub complete_since: u64,
+}
+
+impl AccountState for Roster {
+    fn bytes(&self) -> usize {
+        let of = |(jid, item): (&BareJid, &RosterItem)| {
+            let texts = item.name.iter().chain(&item.groups);
+            let texts: usize = texts.map(|text| size_of::<String>() + text.len()).sum();
+            size_of::<(BareJid, RosterItem)>() + jid.as_str().len() + texts
+        };
+        size_of::<Roster>() + self.items.iter().map(of).sum::<usize>()
+    }
 }
 
 impl Roster {

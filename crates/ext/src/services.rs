@@ -8,7 +8,7 @@ use jackdaw_session::{Account, Sessions, Slots};
 use jackdaw_store::{StoreError, Stores};
 
 use crate::registry::AccountLoader;
-use crate::{Accounts, Administration, Disco, Hosts, Locks, Outbox, Pending, Timestamp};
+use crate::{Accounts, Administration, Away, Disco, Hosts, Locks, Outbox, Pending, Timestamp};
 
 /// The wall clock, for stamps. A trait, so that simulation decides the time.
 pub trait Clock: Send + Sync {
@@ -41,6 +41,8 @@ pub struct Services {
     pub hosts: Hosts,
     /// Who has an account, and with which credentials.
     pub accounts: Accounts,
+    /// Accounts without a session that were loaded a moment ago. It watches `stores`.
+    pub away: Option<Arc<Away>>,
     /// One account changes at a time.
     pub locks: Locks,
     /// The wall clock.
@@ -62,8 +64,8 @@ pub struct Services {
 }
 
 impl Services {
-    /// The account's state: of its sessions where it has some, else loaded. None if there is no
-    /// such account.
+    /// The account's state: of its sessions where it has some, else as the store has it. None if
+    /// there is no such account.
     pub async fn account(
         self: &Arc<Services>,
         jid: &BareJid,
@@ -71,14 +73,31 @@ impl Services {
         if let Some(account) = self.sessions.account(jid.as_str()) {
             return Ok(Some(account));
         }
+        let Some(away) = &self.away else {
+            return Ok(self.load(jid).await?.map(|(account, _)| account));
+        };
+        let moment = match away.get(jid) {
+            Ok(account) => return Ok(Some(account)),
+            Err(moment) => moment,
+        };
+        let Some((account, bytes)) = self.load(jid).await? else { return Ok(None) };
+        away.keep(moment, &account, bytes);
+        Ok(Some(account))
+    }
+
+    /// Reads the account's state, and says how many bytes of memory that takes.
+    async fn load(
+        self: &Arc<Services>,
+        jid: &BareJid,
+    ) -> Result<Option<(Arc<Account>, usize)>, StoreError> {
         if !self.accounts.exists(jid).await? {
             return Ok(None);
         }
-        let mut slots = Slots::default();
+        let (mut slots, mut bytes) = (Slots::default(), 0);
         for load in self.loaders.get().map(Vec::as_slice).unwrap_or_default() {
-            load(Arc::clone(self), jid.clone(), &mut slots).await?;
+            bytes += load(Arc::clone(self), jid.clone(), &mut slots).await?;
         }
-        Ok(Some(Arc::new(Account::new(jid.clone(), slots))))
+        Ok(Some((Arc::new(Account::new(jid.clone(), slots)), bytes)))
     }
 
     /// A random identifier of 128 bits in hexadecimal.

@@ -135,6 +135,7 @@ fn router(outbox: Arc<Null>, contacts: Vec<BareJid>) -> Arc<Router> {
         accounts: Accounts::new(stores.clone()),
         stores,
         hosts: Hosts::new(vec![bare("example.net")]),
+        away: None,
         locks: Locks::default(),
         clock: Arc::new(Still),
         random: Arc::new(Still),

@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use jackdaw_ext::{At, Command, Direction, Flow, Registry, Reply};
+use jackdaw_ext::{At, Command, Direction, Flow, Registry, Reply, Roster};
 use jackdaw_jid::JidRef;
 use jackdaw_ownership::{Epoch, NodeId, Owner, Owners};
 use jackdaw_router::{RouterConfig, Taken};
@@ -269,7 +269,7 @@ fn presence_for_who_is_not_there_costs_no_look_at_the_store() {
     let register = |registry: &mut Registry| {
         registry.account_state(|_, account| async move {
             assert_ne!(account.as_str(), "juliet@example.net", "nobody asked for her");
-            Ok(None::<()>)
+            Ok(None::<Roster>)
         });
     };
     let world = World::with(register, RouterConfig::default());

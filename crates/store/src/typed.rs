@@ -32,6 +32,12 @@ impl Stores {
         &self.engine
     }
 
+    /// Stores of the same durability over another engine: one that stands before this one.
+    #[must_use]
+    pub fn over(&self, engine: Arc<dyn Engine>) -> Stores {
+        Stores { engine, durability: self.durability }
+    }
+
     /// The durability that the operator chose.
     pub fn durability(&self) -> Durability {
         self.durability

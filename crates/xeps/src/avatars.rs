@@ -9,7 +9,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jackdaw_ext::{At, Deps, Direction, Flow, PhaseCtx, Registry, Status, Xep};
+use jackdaw_ext::{AccountState, At, Deps, Direction, Flow, PhaseCtx, Registry, Status, Xep};
 use jackdaw_stanza::{PresenceType, Stanza, ns};
 use jackdaw_store::{Map, StoreError, Value};
 use jackdaw_xml::Element;
@@ -65,6 +65,12 @@ impl Value for AvatarHash {
 
 /// Account slot: the avatar that the account's presence shows. None after it was removed.
 pub(crate) struct Avatar(pub(crate) Option<AvatarHash>);
+
+impl AccountState for Avatar {
+    fn bytes(&self) -> usize {
+        size_of::<Avatar>()
+    }
+}
 
 /// Registers the hook and the state; `vcard` erases the row with its own.
 pub fn register(on: &mut Registry, deps: &Deps) {

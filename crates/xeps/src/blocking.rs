@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jackdaw_ext::{
-    At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, Roster, SessionState,
-    Status, Xep, stanza_error,
+    AccountState, At, Ctx, Deps, Direction, Effect, Flow, Iq, PhaseCtx, Registry, Reply, Roster,
+    SessionState, Status, Xep, stanza_error,
 };
 use jackdaw_jid::{BareJid, Jid, JidRef};
 use jackdaw_session::{Account, Session};
@@ -249,6 +249,13 @@ impl BlockList {
             && [jid.as_str(), jid.bare_str(), jid.domain()]
                 .into_iter()
                 .any(|text| self.jids.contains(text))
+    }
+}
+
+impl AccountState for BlockList {
+    fn bytes(&self) -> usize {
+        let of = |jid: &Jid| size_of::<Jid>() + jid.as_str().len();
+        size_of::<BlockList>() + self.jids.iter().map(of).sum::<usize>()
     }
 }
 

@@ -205,6 +205,7 @@ impl Harness {
             stores,
             hosts,
             accounts,
+            away: None,
             locks: Locks::default(),
             clock: Arc::clone(&world) as Arc<dyn Clock>,
             random: Arc::clone(&world) as Arc<dyn Random>,

@@ -89,6 +89,7 @@ impl World {
             accounts: Accounts::new(stores.clone()),
             stores,
             hosts,
+            away: None,
             locks: Locks::default(),
             clock: Arc::clone(&environment) as Arc<dyn Clock>,
             random: Arc::clone(&environment) as Arc<dyn Random>,

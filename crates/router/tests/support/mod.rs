@@ -11,13 +11,15 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use jackdaw_ext::{
-    Accounts, Clock, Command, Hosts, Locks, Outbox, Pending, Random, Registry, Services, Spawn,
-    Timestamp,
+    Accounts, Away, Clock, Command, Hosts, Locks, Outbox, Pending, Random, Registry, Services,
+    Spawn, Timestamp,
 };
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_ownership::{OneNode, Owners};
 use jackdaw_router::bind::AccountKind;
+use jackdaw_router::record::{NUMBERS, SESSIONS};
 use jackdaw_router::restore::Restoring;
+use jackdaw_router::spool::SPOOL;
 use jackdaw_router::{Cluster, Identity, NoPeers, Router, RouterConfig, Taken};
 use jackdaw_session::{Address, Session, SessionId, Sessions};
 use jackdaw_stanza::{Delivery, MessageType, Settle, Stanza, ns};
@@ -133,6 +135,8 @@ impl World {
         /// Ids of sessions rise from one process to the next.
         static FIRST_ID: AtomicU64 = AtomicU64::new(1);
         let stores = Stores::new(Arc::clone(&engine) as Arc<dyn Engine>, Durability::Durable);
+        let away = Away::new(&[SPOOL, SESSIONS, NUMBERS]);
+        let stores = away.watch(&stores);
         let tasks = Arc::new(Tasks::default());
         tasks.now.store(now, Ordering::Relaxed);
         let streams = Arc::new(Streams::default());
@@ -144,6 +148,7 @@ impl World {
             accounts: Accounts::new(stores.clone()),
             stores,
             hosts: Hosts::new(vec![bare(HOST)]),
+            away: Some(away),
             locks: Locks::default(),
             clock: Arc::clone(&tasks) as Arc<dyn Clock>,
             random: Arc::clone(&tasks) as Arc<dyn Random>,
@@ -163,7 +168,8 @@ impl World {
     pub fn register(&self, account: &str) {
         let mut batch = Batch::new();
         batch.put(Table::new("account"), &bare(account), b"credentials", vec![1]);
-        self.engine.commit_then(batch, Durability::Durable, Box::new(|done| done.expect("stored")));
+        let engine = self.router.services().stores.engine();
+        engine.commit_then(batch, Durability::Durable, Box::new(|done| done.expect("stored")));
     }
 
     /// Binds a resource.

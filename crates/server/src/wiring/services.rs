@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jackdaw_edge::c2s::StreamOutbox;
-use jackdaw_ext::{Accounts, Deps, Hosts, Locks, Outbox, Registry, Services};
+use jackdaw_ext::{Accounts, Away, Deps, Hosts, Locks, Outbox, Registry, Services};
 use jackdaw_im::Im;
+use jackdaw_router::record::{NUMBERS, SESSIONS};
+use jackdaw_router::spool::SPOOL;
 use jackdaw_router::{Router, RouterConfig};
 use jackdaw_session::{ConflictPolicy, Sessions};
 use jackdaw_store::Stores;
@@ -16,6 +18,9 @@ use crate::config::{Ack, Config, ResourceConflict};
 
 /// Builds the services, registers every extension, and puts the router on top.
 pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>) -> Arc<Router> {
+    // Everything below sees the store through it.
+    let away = Away::new(&[SPOOL, SESSIONS, NUMBERS]);
+    let stores = away.watch(&stores);
     let hosts = Hosts::new(config.domains.iter().map(|domain| domain.name.jid().clone()).collect());
     let deps = Deps {
         stores: stores.clone(),
@@ -26,7 +31,7 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
     jackdaw_im::register(&mut registry, &deps);
     jackdaw_xeps::register_all(&mut registry, &deps);
     let im = Im::new(&deps, jackdaw_xeps::blocking::hides);
-    let services = services(stores, hosts, outbox);
+    let services = services(stores, away, hosts, outbox);
     let router_config = RouterConfig {
         conflict: match config.sessions.resource_conflict {
             ResourceConflict::Replace => ConflictPolicy::CloseOld,
@@ -41,7 +46,12 @@ pub(super) fn build(config: &Config, stores: Stores, outbox: &Arc<StreamOutbox>)
     Router::new(services, registry, Arc::new(im), router_config)
 }
 
-fn services(stores: Stores, hosts: Hosts, outbox: &Arc<StreamOutbox>) -> Arc<Services> {
+fn services(
+    stores: Stores,
+    away: Arc<Away>,
+    hosts: Hosts,
+    outbox: &Arc<StreamOutbox>,
+) -> Arc<Services> {
     let outbox: Arc<dyn Outbox> = Arc::clone(outbox) as Arc<dyn Outbox>;
     let clock = Arc::new(SystemClock);
     // Ids of sessions rise across restarts: they begin at the time, in microseconds.
@@ -51,6 +61,7 @@ fn services(stores: Stores, hosts: Hosts, outbox: &Arc<StreamOutbox>) -> Arc<Ser
         accounts: Accounts::new(stores.clone()),
         stores,
         hosts,
+        away: Some(away),
         locks: Locks::default(),
         clock,
         random: Arc::new(SystemRandom),
