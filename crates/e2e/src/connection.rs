@@ -13,7 +13,7 @@ use crate::splitter::{Piece, split_off};
 use crate::tls::{self, ChannelBinding, TlsStream};
 
 /// How long anything may take to arrive. Far more than a loaded machine needs; only failures wait.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the server may send in one piece: more than its own limits allow.
 const LIMITS: Limits = Limits { stanza_bytes_max: 4 << 20, ..Limits::after_auth() };
