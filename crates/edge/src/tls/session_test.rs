@@ -322,9 +322,24 @@ fn unprotected_alerts_in_a_handshake_do_not_go_on_for_long() {
     for suite in suites() {
         let mut pair = place.pair(&place.client_config(suite));
         pair.client_speaks(usize::MAX);
-        // `close_notify`, which anybody could have sent.
-        let refused = (0..10).any(|_| pair.carry(&[21, 3, 3, 0, 2, 1, 0], 1).is_err());
+        // `user_canceled`, which anybody could have sent.
+        let refused = (0..10).any(|_| pair.carry(&[21, 3, 3, 0, 2, 1, 90], 1).is_err());
         assert!(refused && !pair.ended && pair.info.is_none(), "{suite:?}");
+    }
+}
+
+#[test]
+fn a_client_that_gives_up_in_the_handshake_is_not_waited_for() {
+    let place = place();
+    for suite in suites() {
+        let mut before_hello = place.pair(&place.client_config(suite));
+        let mut behind_hello = place.pair(&place.client_config(suite));
+        behind_hello.client_speaks(usize::MAX);
+        for pair in [&mut before_hello, &mut behind_hello] {
+            // `close_notify` as a warning, byte by byte.
+            pair.carry(&[21, 3, 3, 0, 2, 1, 0], 1).expect("no failure");
+            assert!(pair.ended && pair.info.is_none(), "{suite:?}");
+        }
     }
 }
 
