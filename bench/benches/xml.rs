@@ -28,6 +28,9 @@ fn reading(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(shape.name);
         let scope = Scope::client();
         let mut framer = readers::framer();
+        measure(&mut group, "unframed tokenizer", &shape, |stanza| {
+            readers::tokenize_unframed(stanza.as_bytes(), &scope)
+        });
         measure(&mut group, "framer + tokenizer", &shape, |stanza| {
             let length = readers::frame(&mut framer, stanza.as_bytes());
             length + readers::tokenize(stanza.as_bytes(), &scope)

@@ -30,7 +30,19 @@ pub fn frame(framer: &mut Framer, bytes: &[u8]) -> usize {
 /// Our tokenizer: UTF-8, namespaces, attributes, well-formedness.
 #[inline]
 pub fn tokenize(bytes: &[u8], scope: &Scope) -> usize {
-    let mut tokens = Tokenizer::new(bytes, scope, &LIMITS);
+    add_up(&mut Tokenizer::new(bytes, scope, &LIMITS))
+}
+
+/// Our tokenizer on bytes that nobody framed: it finds where the first stanza ends, too. This is
+/// how a stream reads what a client sent in one piece.
+#[inline]
+pub fn tokenize_unframed(bytes: &[u8], scope: &Scope) -> usize {
+    let mut tokens = Tokenizer::unframed(bytes, scope, &LIMITS);
+    add_up(&mut tokens) + tokens.length()
+}
+
+#[inline(always)]
+fn add_up(tokens: &mut Tokenizer<'_>) -> usize {
     let mut sum = 0;
     while let Some(token) = tokens.next().expect(VALID) {
         sum += match token {
@@ -152,7 +164,10 @@ mod tests {
         for shape in shapes::all().iter().chain([&shapes::one_kilobyte()]) {
             for stanza in &shape.stanzas {
                 assert_eq!(frame(&mut framer, stanza.as_bytes()), stanza.len());
-                assert!(tokenize(stanza.as_bytes(), &Scope::client()) > 0);
+                let framed = tokenize(stanza.as_bytes(), &Scope::client());
+                let followed = format!("{stanza}<presence/>");
+                let unframed = tokenize_unframed(followed.as_bytes(), &Scope::client());
+                assert_eq!(unframed, framed + stanza.len());
                 assert!(xmlparser(stanza.as_bytes()) > 0);
                 assert!(quick_xml_events(stanza) > 0);
                 assert!(quick_xml_namespaces(stanza) > 0);

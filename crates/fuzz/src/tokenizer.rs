@@ -12,6 +12,7 @@ use crate::events::{self, LIMITS};
 
 /// One stanza in the scope of a client.
 pub(crate) fn run(data: &[u8]) {
+    events::check_unframed(data);
     let Ok(document) = std::str::from_utf8(data) else {
         assert!(events::ours(data).is_err(), "not UTF-8, and accepted");
         return;

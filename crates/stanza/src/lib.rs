@@ -19,5 +19,5 @@ mod stanza;
 pub use build::Builder;
 pub use delivery::{Delivery, Settle};
 pub use error::{Condition, ErrorType, StanzaError};
-pub use parse::ParseError;
+pub use parse::{Front, ParseError};
 pub use stanza::{Address, IqType, Kind, MessageType, Payload, PresenceType, Stanza, Type};

@@ -28,19 +28,46 @@ impl Stanza {
     /// Reads one framed top-level element. Linear in its size; no allocation where the bytes are
     /// canonical, which is what nearly every client sends.
     pub fn parse(bytes: Bytes, scope: &Scope, limits: &Limits) -> Result<Stanza, ParseError> {
-        match scan(&bytes, scope, limits)? {
+        match scan(&bytes, &mut Tokenizer::new(&bytes, scope, limits))? {
             Some(draft) => draft.finish(bytes),
             None => {
                 let mut canonical = Vec::with_capacity(bytes.len() + 64);
                 canonicalise(&bytes, scope, limits, &mut canonical)?;
                 let bytes = Bytes::from(canonical);
-                match scan(&bytes, &Scope::client(), limits)? {
+                match scan(&bytes, &mut Tokenizer::new(&bytes, &Scope::client(), limits))? {
                     Some(draft) => draft.finish(bytes),
                     None => Err(ParseError::NotAStanza),
                 }
             }
         }
     }
+}
+
+impl<'a> Front<'a> {
+    /// The stanza that `stream` begins with, if all of it is there and its bytes are canonical:
+    /// nearly always, then. One pass finds where it ends and what is in it. For anything else, also
+    /// for what is wrong, the framer is to be asked, and [`Stanza::parse`] with what it finds.
+    pub fn read(stream: &'a [u8], scope: &Scope, limits: &Limits) -> Option<Front<'a>> {
+        let mut tokens = Tokenizer::unframed(stream, scope, limits);
+        let draft = scan(stream, &mut tokens).ok()??;
+        Some(Front { draft, bytes: stream.get(..tokens.length())? })
+    }
+
+    /// The bytes of the stanza.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The stanza, with these bytes to keep: a copy of [`bytes`](Front::bytes).
+    pub fn into_stanza(self, copy: Bytes) -> Result<Stanza, ParseError> {
+        self.draft.finish(copy)
+    }
+}
+
+/// A stanza at the front of bytes that nobody framed. It is read, and still where it was received.
+pub struct Front<'a> {
+    draft: Draft,
+    bytes: &'a [u8],
 }
 
 /// What one pass over the tokens found.
@@ -53,8 +80,8 @@ struct Draft {
 }
 
 /// One pass over the tokens. None for what is valid but not written in the canonical way.
-fn scan(bytes: &[u8], scope: &Scope, limits: &Limits) -> Result<Option<Draft>, ParseError> {
-    let mut tokens = Tokenizer::new(bytes, scope, limits);
+#[inline(always)]
+fn scan<'a>(bytes: &'a [u8], tokens: &mut Tokenizer<'a>) -> Result<Option<Draft>, ParseError> {
     let mut draft = match tokens.next()? {
         Some(Token::Start(start)) => root(bytes, &start)?,
         Some(Token::Text(_) | Token::End(_)) | None => return Err(ParseError::NotAStanza),

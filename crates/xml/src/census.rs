@@ -1,9 +1,9 @@
-//! One pass over a whole stanza that answers what need not be asked at each token.
+//! One pass over a stanza, or a good piece of it, that answers what need not be asked at each token.
 
 use crate::XmlError;
 use crate::lanes::{Lanes, WIDTH};
 
-/// Which bytes occur in a stanza. Most stanzas have none of these, and then most checks of the
+/// Which bytes occur in a piece of a stanza. Most stanzas have none of these, and then most checks of the
 /// tokenizer are over before they begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
@@ -53,6 +53,16 @@ impl Census {
             census.count_control_characters(bytes)?;
         }
         Ok(census)
+    }
+
+    /// What occurs in either.
+    pub fn and(self, other: Census) -> Census {
+        Census {
+            has_ampersand: self.has_ampersand | other.has_ampersand,
+            has_bracket: self.has_bracket | other.has_bracket,
+            has_line_break: self.has_line_break | other.has_line_break,
+            has_carriage_return: self.has_carriage_return | other.has_carriage_return,
+        }
     }
 
     fn count_control_characters(&mut self, bytes: &[u8]) -> Result<(), XmlError> {

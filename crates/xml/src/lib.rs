@@ -6,6 +6,9 @@
 //! namespace-well-formed and is XML as RFC 6120 §11 restricts it: UTF-8, no DTD, no processing
 //! instruction, no comment, no entity besides the five predefined ones.
 //!
+//! Where a stanza has come in one piece, as nearly all do, [`Tokenizer::unframed`] reads it without
+//! a framer: it ends where its root element does. Both ways find the same.
+//!
 //! # Canonical stanzas
 //!
 //! A stanza may leave the server as it came in only if every parser in use reads it alike

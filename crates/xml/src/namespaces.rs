@@ -62,13 +62,13 @@ impl<'a> Namespaces<'a> {
 
     #[inline(never)]
     fn forget(&mut self, length: u32) {
-        while self.len() > length
-            && let Some(binding) = self.bindings.pop()
-        {
-            if binding.prefix.is_empty() {
-                self.default = binding.ns;
-            }
+        let length = length as usize;
+        let forgotten = self.bindings.as_slice().get(length..).unwrap_or_default();
+        // The outermost of them knows what was before all of them.
+        if let Some(outermost) = forgotten.iter().find(|binding| binding.prefix.is_empty()) {
+            self.default = outermost.ns;
         }
+        self.bindings.truncate(length);
     }
 
     #[inline(never)]

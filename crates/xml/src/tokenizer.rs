@@ -14,12 +14,19 @@ use crate::{Limit, Limits, Scope, XmlError, names, ns, reference};
 /// Checks everything that makes it well-formed, in time linear in its size, and allocates only for
 /// elements more than eight deep or with more than eight attributes.
 pub struct Tokenizer<'a> {
-    /// Checked to be UTF-8.
     bytes: &'a [u8],
     at: usize,
+    /// How many of the bytes are characters that XML may hold. It ends beside a whole character,
+    /// and no text is handed out beyond it.
+    checked: usize,
+    /// How far a check goes beyond what it was asked for.
+    lookahead: usize,
+    /// What is behind the root element is not looked at.
+    is_unframed: bool,
     limits: Limits,
+    /// Of the bytes that are checked.
     census: Census,
-    /// Where the next `&` stands that no check has passed, `usize::MAX` if there is none. One
+    /// Where the next `&` stands that no check has passed, `usize::MAX` if none is known. One
     /// search goes through the stanza, however many values and texts it has.
     next_ampersand: usize,
     namespaces: Namespaces<'a>,
@@ -59,7 +66,13 @@ struct Value {
 const UNFINISHED: XmlError = XmlError::NotWellFormed("unfinished element");
 const MISMATCH: XmlError = XmlError::NotWellFormed("mismatched end tag");
 const BAD_ATTRIBUTE: XmlError = XmlError::NotWellFormed("attribute");
+const TEXT_OUTSIDE: XmlError = XmlError::NotWellFormed("text outside of the root element");
 const NO_CDATA: XmlError = XmlError::RestrictedXml("comment or document type");
+
+/// Bytes whose characters are checked at once where it is not known how many belong to the
+/// element: the next element's are checked again with it, so not too many; a pass costs some
+/// instructions to begin with, so not too few.
+const LOOKAHEAD: usize = 512;
 
 // There is one call of each step, so that they become one function: what goes from one to the
 // next would cost as much as the work itself.
@@ -69,36 +82,90 @@ impl<'a> Tokenizer<'a> {
     // Inlined, a tokenizer is made where it stays: moving it costs as much as reading a tag.
     #[inline(always)]
     pub fn new(bytes: &'a [u8], scope: &'a Scope, limits: &Limits) -> Tokenizer<'a> {
-        let (census, fault) = match Census::take(bytes) {
-            _ if bytes.len() > limits.stanza_bytes_max as usize => {
-                (Census::default(), Some(XmlError::Limit(Limit::Bytes)))
-            }
-            Ok(census) => (census, None),
-            Err(fault) => (Census::default(), Some(fault)),
-        };
-        let next_ampersand =
-            if census.has_ampersand { ampersand_from(bytes, 0) } else { usize::MAX };
+        let mut tokenizer = Tokenizer::before(bytes, scope, limits);
+        if bytes.len() > limits.stanza_bytes_max as usize {
+            tokenizer.fault = Some(XmlError::Limit(Limit::Bytes));
+        } else if let Err(fault) = tokenizer.check(bytes.len()) {
+            tokenizer.fault = Some(fault);
+        }
+        tokenizer
+    }
+
+    /// Stands before an element that begins with the first byte and ends somewhere within `bytes`:
+    /// what the framer would look for is found by reading. Ends with the root element; how long
+    /// that is says [`length`](Tokenizer::length).
+    ///
+    /// After any error let the framer look: the bytes may hold the beginning of an element only,
+    /// and what is said to be wrong may be said of another place first.
+    #[inline(always)]
+    pub fn unframed(bytes: &'a [u8], scope: &'a Scope, limits: &Limits) -> Tokenizer<'a> {
+        let bytes = bytes.get(..limits.stanza_bytes_max as usize).unwrap_or(bytes);
+        let mut tokenizer = Tokenizer::before(bytes, scope, limits);
+        tokenizer.is_unframed = true;
+        tokenizer.lookahead = LOOKAHEAD;
+        tokenizer
+    }
+
+    #[inline(always)]
+    fn before(bytes: &'a [u8], scope: &'a Scope, limits: &Limits) -> Tokenizer<'a> {
         Tokenizer {
-            // What is not UTF-8 is not kept.
-            bytes: if fault.is_none() { bytes } else { &[] },
+            bytes,
             at: 0,
-            next_ampersand,
+            checked: 0,
+            lookahead: 0,
+            is_unframed: false,
+            next_ampersand: usize::MAX,
             limits: *limits,
-            census,
+            census: Census::default(),
             namespaces: Namespaces::new(scope, limits.namespaces_max),
             open: Stack::new(),
             attributes: Stack::new(),
             elements: 0,
             is_at_empty: false,
-            is_canonical: !census.has_carriage_return,
-            fault,
+            is_canonical: true,
+            fault: None,
         }
+    }
+
+    /// Bytes of the element. To be asked once `next` has returned `None`.
+    pub fn length(&self) -> usize {
+        self.at
+    }
+
+    /// Checks the characters up to `end`, which stands beside one.
+    #[inline(always)]
+    fn check(&mut self, end: usize) -> Result<(), XmlError> {
+        if end <= self.checked { Ok(()) } else { self.check_more(end) }
+    }
+
+    #[inline(never)]
+    fn check_more(&mut self, end: usize) -> Result<(), XmlError> {
+        let ahead = character_end(self.bytes, end, self.checked + self.lookahead);
+        match self.check_part(ahead) {
+            Err(_) if ahead > end => {
+                // What is wrong may stand behind the element.
+                self.lookahead = 0;
+                self.check_part(end)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn check_part(&mut self, end: usize) -> Result<(), XmlError> {
+        let census = Census::take(self.bytes.get(self.checked..end).unwrap_or_default())?;
+        if census.has_ampersand && self.next_ampersand == usize::MAX {
+            self.next_ampersand = ampersand_from(self.bytes, self.checked);
+        }
+        self.census = self.census.and(census);
+        self.checked = end;
+        Ok(())
     }
 
     /// Whether the stanza may be forwarded as it is (see the [crate]'s documentation). To be asked
     /// once `next` has returned `None`.
     pub fn is_canonical(&self) -> bool {
-        self.is_canonical
+        let read = self.bytes.get(..self.at).unwrap_or_default();
+        self.is_canonical && !(self.census.has_carriage_return && read.contains(&b'\r'))
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -115,8 +182,10 @@ impl<'a> Tokenizer<'a> {
     fn slice(&self, start: usize, end: usize) -> &'a str {
         let bytes = self.bytes.get(start..end).unwrap_or_default();
         debug_assert!(std::str::from_utf8(bytes).is_ok());
-        // SAFETY: `self.bytes` is UTF-8, and `start` and `end` are offsets of ASCII bytes in it or
-        // the offsets after them, so no character is cut.
+        debug_assert!(end <= self.checked);
+        // SAFETY: the first `checked` bytes are UTF-8, and `end` is one of them or the offset after
+        // them: who cuts calls `check` first. `start` and `end` are offsets of ASCII bytes or the
+        // offsets after them, so no character is cut.
         unsafe { std::str::from_utf8_unchecked(bytes) }
     }
 
@@ -141,8 +210,12 @@ impl<'a> Tokenizer<'a> {
             return self.end_of_empty();
         }
         if self.open.len() == 0 {
-            if !self.seek_root()? {
-                return Ok(Step::Done);
+            if self.elements > 0 {
+                return self.behind_root();
+            }
+            // Mostly the first byte begins the root.
+            if !matches!(self.bytes, [b'<', next, ..] if *next != b'!') {
+                self.seek_root()?;
             }
         } else if self.byte(self.at) != Some(b'<') {
             return self.character_data();
@@ -156,19 +229,41 @@ impl<'a> Tokenizer<'a> {
         self.start_tag()
     }
 
-    /// Before or after the root element. Says whether its start tag follows.
+    /// Goes to the `<` of the root element.
     #[inline(never)]
-    fn seek_root(&mut self) -> Result<bool, XmlError> {
-        let skipped = names::white_space_length(self.bytes_from(self.at));
+    fn seek_root(&mut self) -> Result<(), XmlError> {
+        let skipped = names::white_space_length(self.bytes);
+        if self.is_unframed && skipped > 0 {
+            return Err(XmlError::NotWellFormed("white space is a frame of its own"));
+        }
         self.is_canonical &= skipped == 0;
-        self.at += skipped;
+        self.at = skipped;
         match self.bytes_from(self.at) {
-            [] if self.elements > 0 => Ok(false),
             [] => Err(XmlError::NotWellFormed("no element")),
             [b'<', b'!', ..] => Err(NO_CDATA),
-            _ if self.elements > 0 => Err(XmlError::NotWellFormed("more than one root element")),
-            [b'<', ..] => Ok(true),
-            _ => Err(XmlError::NotWellFormed("text outside of the root element")),
+            [b'<', ..] => Ok(()),
+            _ => Err(TEXT_OUTSIDE),
+        }
+    }
+
+    /// The root element has ended: a frame ends with it.
+    #[inline(always)]
+    fn behind_root(&mut self) -> Result<Step<'a>, XmlError> {
+        match self.is_unframed || self.at == self.bytes.len() {
+            true => Ok(Step::Done),
+            false => self.trailing(),
+        }
+    }
+
+    #[inline(never)]
+    fn trailing(&mut self) -> Result<Step<'a>, XmlError> {
+        self.is_canonical = false;
+        self.at += names::white_space_length(self.bytes_from(self.at));
+        match self.bytes_from(self.at) {
+            [] => Ok(Step::Done),
+            [b'<', b'!', ..] => Err(NO_CDATA),
+            [b'<', ..] => Err(XmlError::NotWellFormed("more than one root element")),
+            _ => Err(TEXT_OUTSIDE),
         }
     }
 
@@ -190,6 +285,7 @@ impl<'a> Tokenizer<'a> {
         let outer = self.namespaces.len();
         self.at = name.end;
         let is_empty = self.read_attributes(depth)?;
+        self.check(self.at)?;
         let (prefix, local) = self.parts(name);
         let ns = self.element_namespace(prefix, depth)?;
         let name_end = name.end as u32;
@@ -250,6 +346,7 @@ impl<'a> Tokenizer<'a> {
         let name = names::read(self.bytes, self.at)?;
         self.at = name.end;
         let value = self.read_value()?;
+        self.check(value.end)?;
         let raw = self.slice(value.start, value.end);
         let is_escaped = self.is_escaped_value(raw, &value)?;
         let (prefix, local) = self.parts(name);
@@ -350,16 +447,22 @@ impl<'a> Tokenizer<'a> {
     fn check_references(&mut self, start: usize, end: usize) -> Result<bool, XmlError> {
         // Those of CDATA sections, which are no references.
         while self.next_ampersand < start {
-            self.next_ampersand = ampersand_from(self.bytes, self.next_ampersand + 1);
+            self.seek_ampersand();
         }
         let found = self.next_ampersand < end;
         while self.next_ampersand < end {
             let rest = self.bytes.get(self.next_ampersand..end).unwrap_or_default();
             let reference = reference::read(rest)?;
             self.is_canonical &= reference.is_canonical;
-            self.next_ampersand = ampersand_from(self.bytes, self.next_ampersand + 1);
+            self.seek_ampersand();
         }
         Ok(found)
+    }
+
+    /// Goes to the next `&` among what is checked; the check of more finds those in it.
+    fn seek_ampersand(&mut self) {
+        let checked = self.bytes.get(..self.checked).unwrap_or_default();
+        self.next_ampersand = ampersand_from(checked, self.next_ampersand + 1);
     }
 
     /// Resolves the prefixes of attributes, once all declarations of their element are known.
@@ -441,6 +544,7 @@ impl<'a> Tokenizer<'a> {
     fn character_data(&mut self) -> Result<Step<'a>, XmlError> {
         let start = self.at;
         let end = find_either(self.bytes, start, b'<', b'<').ok_or(UNFINISHED)?;
+        self.check(end)?;
         let raw = self.slice(start, end);
         self.at = end;
         let is_escaped = self.is_escaped_text(raw, start, end)?;
@@ -478,6 +582,7 @@ impl<'a> Tokenizer<'a> {
         let start = self.at + OPEN.len();
         self.is_canonical = false;
         self.at = start + length + 3;
+        self.check(self.at)?;
         Ok(self.slice(start, start + length))
     }
 
@@ -485,6 +590,14 @@ impl<'a> Tokenizer<'a> {
     fn has_carriage_return(&self, raw: &str) -> bool {
         self.census.has_carriage_return && raw.contains('\r')
     }
+}
+
+/// The end of the character that ends at `wanted` or before, but not before `end`.
+fn character_end(bytes: &[u8], end: usize, wanted: usize) -> usize {
+    let wanted = wanted.min(bytes.len());
+    // A character has at most three bytes behind its first.
+    let cuts = |at: &usize| !matches!(bytes.get(*at), Some(0x80..0xC0));
+    (end.max(wanted.saturating_sub(3))..=wanted).rev().find(cuts).unwrap_or(end)
 }
 
 /// Where the first `&` stands from `at` on; `usize::MAX` if there is none.

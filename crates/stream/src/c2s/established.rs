@@ -10,7 +10,9 @@ use super::{ACK_DELAY_MAX, C2s, Cx};
 use crate::StreamError;
 use crate::xml::{attribute, declare};
 use jackdaw_faults::{Point, reach};
-use jackdaw_stanza::{Condition, Delivery, IqType, ParseError, Stanza, StanzaError, Type, ns};
+use jackdaw_stanza::{
+    Condition, Delivery, Front, IqType, ParseError, Stanza, StanzaError, Type, ns,
+};
 use jackdaw_xml::{Element, StanzaTokenizer, Token, Tokenizer};
 use std::borrow::Cow;
 use std::time::Instant;
@@ -33,9 +35,7 @@ impl C2s {
         cx: &mut Cx<'_>,
         xml: Cow<'_, [u8]>,
     ) -> Result<(), StreamError> {
-        // A message, presence or iq that is not prefixed, which is nearly everything.
-        let is_likely_stanza = matches!(xml.get(1), Some(b'm' | b'p' | b'i'));
-        if !is_likely_stanza {
+        if !is_likely_stanza(&xml) {
             if let Some(ack) = self.read_ack(&xml)? {
                 return self.handle_ack(cx, ack);
             }
@@ -62,6 +62,24 @@ impl C2s {
             }
         }
         Ok(())
+    }
+
+    /// Reads a stanza that has come in one piece, as nearly all do: one pass finds its end and what
+    /// is in it. Says how many bytes it took, or nothing where the framer has to look.
+    pub(super) fn read_front(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Option<usize> {
+        let is_candidate = matches!(self.state, State::Established(_)) && self.input.is_between();
+        if !is_candidate || !is_likely_stanza(bytes) {
+            return None;
+        }
+        let front = Front::read(bytes, &self.input.scope, self.limits())?;
+        let length = front.bytes().len();
+        let copy = cx.arena.copy(front.bytes());
+        match front.into_stanza(copy) {
+            Ok(stanza) => self.receive(cx, stanza),
+            Err(ParseError::BadType(stanza)) => self.refuse_type(cx, &stanza),
+            Err(ParseError::Xml(_) | ParseError::NotAStanza) => return None,
+        }
+        Some(length)
     }
 
     fn receive(&mut self, cx: &mut Cx<'_>, stanza: Stanza) {
@@ -328,4 +346,9 @@ fn write_ping(out: &mut Vec<u8>, session: &Session) {
 fn is_probe_answer(stanza: &Stanza) -> bool {
     matches!(stanza.kind_and_type(), Type::Iq(IqType::Result | IqType::Error))
         && stanza.id().is_some_and(|id| id == PROBE_ID)
+}
+
+/// A message, presence or iq that is not prefixed, which is nearly everything.
+fn is_likely_stanza(xml: &[u8]) -> bool {
+    matches!(xml, [b'<', b'm' | b'p' | b'i', ..])
 }

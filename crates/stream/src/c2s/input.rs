@@ -30,6 +30,11 @@ impl Input {
         *self = Input::new();
     }
 
+    /// Whether the next byte begins a frame.
+    pub fn is_between(&self) -> bool {
+        self.framer.is_between()
+    }
+
     /// Takes the next frame off the front of the bytes, or all of them if it is not finished.
     pub fn read<'a>(
         &mut self,

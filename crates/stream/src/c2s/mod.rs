@@ -166,6 +166,9 @@ impl C2s {
     }
 
     fn read(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<usize, StreamError> {
+        if let Some(length) = self.read_front(cx, bytes) {
+            return Ok(length);
+        }
         let limits = *self.limits();
         let read = self.input.read(cx.arena, &limits, bytes)?;
         if let Some(negotiation) = &mut self.negotiation {

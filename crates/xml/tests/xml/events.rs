@@ -1,6 +1,8 @@
 //! What a document says, in a form in which parsers can be compared.
 
-use jackdaw_xml::{Limits, Scope, StanzaTokenizer, Token, Tokenizer, XmlError, ns};
+use jackdaw_xml::{
+    Frame, Framer, Limits, Scan, Scope, StanzaTokenizer, Token, Tokenizer, XmlError, ns,
+};
 use quick_xml::NsReader;
 use quick_xml::events::{BytesStart, Event as QuickEvent};
 use quick_xml::name::ResolveResult;
@@ -88,8 +90,10 @@ pub fn wrap(stanza: &str) -> Result<String, String> {
 
 /// Our reading, and whether the stanza is canonical.
 pub fn ours(stanza: &[u8]) -> Result<(Vec<Event>, bool), XmlError> {
-    let scope = Scope::client();
-    let mut tokens = Tokenizer::new(stanza, &scope, &LIMITS);
+    read(&mut Tokenizer::new(stanza, &Scope::client(), &LIMITS))
+}
+
+fn read(tokens: &mut Tokenizer<'_>) -> Result<(Vec<Event>, bool), XmlError> {
     let mut events = Events::default();
     while let Some(token) = tokens.next()? {
         match token {
@@ -104,6 +108,27 @@ pub fn ours(stanza: &[u8]) -> Result<(Vec<Event>, bool), XmlError> {
         }
     }
     Ok((events.0, tokens.is_canonical()))
+}
+
+/// What a stream begins with is found without the framer as it is with it: the same stanza if it is
+/// a whole and valid one, nothing otherwise.
+pub fn check_unframed(stream: &[u8]) {
+    let scope = Scope::client();
+    let mut tokens = Tokenizer::unframed(stream, &scope, &LIMITS);
+    let unframed = read(&mut tokens).map(|events| (events, tokens.length()));
+    assert_eq!(unframed.ok(), first_frame(stream), "{:?}", String::from_utf8_lossy(stream));
+}
+
+/// The first frame that is a valid element, and its length.
+fn first_frame(stream: &[u8]) -> Option<((Vec<Event>, bool), usize)> {
+    let mut framer = Framer::new();
+    framer.scan(&LIMITS, b"<stream:stream>").expect("a header");
+    match framer.scan(&LIMITS, stream) {
+        Ok(Scan::Complete { frame: Frame::Element, length }) => {
+            Some((ours(&stream[..length]).ok()?, length))
+        }
+        _ => None,
+    }
 }
 
 /// How `rxml` reads a stanza.

@@ -10,3 +10,4 @@ mod generate;
 mod reference;
 mod roundtrip;
 mod splits;
+mod unframed;
