@@ -32,6 +32,10 @@ pub struct Tokenizer<'a> {
     namespaces: Namespaces<'a>,
     open: Stack<Open, 8>,
     attributes: Stack<Attribute<'a>, 8>,
+    /// A bit for each name of an attribute of this element, and whether one was set already: only
+    /// then two names may be the same.
+    name_bits: u64,
+    may_repeat: bool,
     elements: u32,
     /// The innermost element was written `<name/>`; its end is to be reported next.
     is_at_empty: bool,
@@ -120,6 +124,8 @@ impl<'a> Tokenizer<'a> {
             namespaces: Namespaces::new(scope, limits.namespaces_max),
             open: Stack::new(),
             attributes: Stack::new(),
+            name_bits: 0,
+            may_repeat: false,
             elements: 0,
             is_at_empty: false,
             is_canonical: true,
@@ -312,6 +318,7 @@ impl<'a> Tokenizer<'a> {
     #[inline(always)]
     fn read_attributes(&mut self, depth: usize) -> Result<bool, XmlError> {
         self.attributes.truncate(0);
+        (self.name_bits, self.may_repeat) = (0, false);
         let mut has_prefixes = false;
         let is_empty = loop {
             match self.byte(self.at) {
@@ -331,7 +338,7 @@ impl<'a> Tokenizer<'a> {
         if has_prefixes {
             self.resolve_attributes(depth)?;
         }
-        if self.attributes.len() > 1 {
+        if self.may_repeat {
             refuse_duplicates(self.attributes.as_slice())?;
         }
         Ok(is_empty)
@@ -354,6 +361,9 @@ impl<'a> Tokenizer<'a> {
         if is_declaration {
             self.declare(prefix, local, raw, &value, depth)?;
         }
+        let bit = name_bit(local);
+        self.may_repeat |= self.name_bits & bit != 0;
+        self.name_bits |= bit;
         self.attributes.push(Attribute {
             ns: if is_declaration { ns::XMLNS } else { "" },
             prefix,
@@ -590,6 +600,13 @@ impl<'a> Tokenizer<'a> {
     fn has_carriage_return(&self, raw: &str) -> bool {
         self.census.has_carriage_return && raw.contains('\r')
     }
+}
+
+/// One of 64 bits, the same for the same name: of its length and its first byte.
+#[inline(always)]
+fn name_bit(local: &str) -> u64 {
+    let first = local.as_bytes().first().copied().unwrap_or_default();
+    1 << ((local.len() as u8 ^ first) & 63)
 }
 
 /// The end of the character that ends at `wanted` or before, but not before `end`.
