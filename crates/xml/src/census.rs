@@ -1,10 +1,11 @@
-//! One pass over a stanza, or a good piece of it, that answers what need not be asked at each token.
+//! One pass over a stanza, or a good piece of it, that answers what need not be asked at each
+//! token.
 
 use crate::XmlError;
 use crate::lanes::{Lanes, WIDTH};
 
-/// Which bytes occur in a piece of a stanza. Most stanzas have none of these, and then most checks of the
-/// tokenizer are over before they begin.
+/// Which bytes occur in a piece of a stanza. Most stanzas have none of these, and then most checks
+/// of the tokenizer are over before they begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Census {
     /// `&`: references to check.

@@ -1,5 +1,8 @@
-//! Walks one framed element without copying.
+//! Walks one element without copying.
 
+mod characters;
+
+use self::characters::LOOKAHEAD;
 use crate::attributes::refuse_duplicates;
 use crate::census::Census;
 use crate::lanes::{Lanes, find, find_either, is_same};
@@ -7,7 +10,7 @@ use crate::names::QName;
 use crate::namespaces::{Namespaces, Resolved};
 use crate::stack::Stack;
 use crate::token::{Attribute, End, StanzaTokenizer, Start, Text, Token};
-use crate::{Limit, Limits, Scope, XmlError, names, ns, reference};
+use crate::{Limit, Limits, Scope, XmlError, names, ns};
 
 /// Reads one top-level element (see [`StanzaTokenizer`]).
 ///
@@ -73,11 +76,6 @@ const BAD_ATTRIBUTE: XmlError = XmlError::NotWellFormed("attribute");
 const TEXT_OUTSIDE: XmlError = XmlError::NotWellFormed("text outside of the root element");
 const NO_CDATA: XmlError = XmlError::RestrictedXml("comment or document type");
 
-/// Bytes whose characters are checked at once where it is not known how many belong to the
-/// element: the next element's are checked again with it, so not too many; a pass costs some
-/// instructions to begin with, so not too few.
-const LOOKAHEAD: usize = 512;
-
 // There is one call of each step, so that they become one function: what goes from one to the
 // next would cost as much as the work itself.
 impl<'a> Tokenizer<'a> {
@@ -136,35 +134,6 @@ impl<'a> Tokenizer<'a> {
     /// Bytes of the element. To be asked once `next` has returned `None`.
     pub fn length(&self) -> usize {
         self.at
-    }
-
-    /// Checks the characters up to `end`, which stands beside one.
-    #[inline(always)]
-    fn check(&mut self, end: usize) -> Result<(), XmlError> {
-        if end <= self.checked { Ok(()) } else { self.check_more(end) }
-    }
-
-    #[inline(never)]
-    fn check_more(&mut self, end: usize) -> Result<(), XmlError> {
-        let ahead = character_end(self.bytes, end, self.checked + self.lookahead);
-        match self.check_part(ahead) {
-            Err(_) if ahead > end => {
-                // What is wrong may stand behind the element.
-                self.lookahead = 0;
-                self.check_part(end)
-            }
-            outcome => outcome,
-        }
-    }
-
-    fn check_part(&mut self, end: usize) -> Result<(), XmlError> {
-        let census = Census::take(self.bytes.get(self.checked..end).unwrap_or_default())?;
-        if census.has_ampersand && self.next_ampersand == usize::MAX {
-            self.next_ampersand = ampersand_from(self.bytes, self.checked);
-        }
-        self.census = self.census.and(census);
-        self.checked = end;
-        Ok(())
     }
 
     /// Whether the stanza may be forwarded as it is (see the [crate]'s documentation). To be asked
@@ -444,37 +413,6 @@ impl<'a> Tokenizer<'a> {
         Ok(self.has_references(value.start, value.end)? || has_white_space)
     }
 
-    /// Checks the references in a value or text, and says whether there are any.
-    #[inline(always)]
-    fn has_references(&mut self, start: usize, end: usize) -> Result<bool, XmlError> {
-        if self.next_ampersand >= end {
-            return Ok(false);
-        }
-        self.check_references(start, end)
-    }
-
-    #[inline(never)]
-    fn check_references(&mut self, start: usize, end: usize) -> Result<bool, XmlError> {
-        // Those of CDATA sections, which are no references.
-        while self.next_ampersand < start {
-            self.seek_ampersand();
-        }
-        let found = self.next_ampersand < end;
-        while self.next_ampersand < end {
-            let rest = self.bytes.get(self.next_ampersand..end).unwrap_or_default();
-            let reference = reference::read(rest)?;
-            self.is_canonical &= reference.is_canonical;
-            self.seek_ampersand();
-        }
-        Ok(found)
-    }
-
-    /// Goes to the next `&` among what is checked; the check of more finds those in it.
-    fn seek_ampersand(&mut self) {
-        let checked = self.bytes.get(..self.checked).unwrap_or_default();
-        self.next_ampersand = ampersand_from(checked, self.next_ampersand + 1);
-    }
-
     /// Resolves the prefixes of attributes, once all declarations of their element are known.
     #[inline(never)]
     fn resolve_attributes(&mut self, depth: usize) -> Result<(), XmlError> {
@@ -607,19 +545,6 @@ impl<'a> Tokenizer<'a> {
 fn name_bit(local: &str) -> u64 {
     let first = local.as_bytes().first().copied().unwrap_or_default();
     1 << ((local.len() as u8 ^ first) & 63)
-}
-
-/// The end of the character that ends at `wanted` or before, but not before `end`.
-fn character_end(bytes: &[u8], end: usize, wanted: usize) -> usize {
-    let wanted = wanted.min(bytes.len());
-    // A character has at most three bytes behind its first.
-    let cuts = |at: &usize| !matches!(bytes.get(*at), Some(0x80..0xC0));
-    (end.max(wanted.saturating_sub(3))..=wanted).rev().find(cuts).unwrap_or(end)
-}
-
-/// Where the first `&` stands from `at` on; `usize::MAX` if there is none.
-fn ampersand_from(bytes: &[u8], at: usize) -> usize {
-    find_either(bytes, at, b'&', b'&').unwrap_or(usize::MAX)
 }
 
 /// Whether a prefix is declared inside the child of the stanza that uses it, or is the root's own.
