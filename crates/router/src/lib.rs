@@ -175,9 +175,9 @@ impl Router {
         self.ledger.len()
     }
 
-    /// Accounts with messages on their way through the spool, or counted in it.
+    /// Accounts with messages on their way through the spool.
     pub fn spooling(&self) -> usize {
-        self.spool.len()
+        self.spool.under_way()
     }
 
     fn outbox(&self) -> &Arc<dyn Outbox> {

@@ -72,8 +72,12 @@ impl State {
         self.writing > 0 || self.coming > 0 || self.is_flushing || self.is_congested
     }
 
+    fn is_under_way(&self) -> bool {
+        self.is_queueing() || !self.claimed.is_empty()
+    }
+
     fn is_idle(&self) -> bool {
-        !self.is_queueing() && self.claimed.is_empty() && self.rows.unwrap_or(0) == 0
+        !self.is_under_way() && self.rows.unwrap_or(0) == 0
     }
 
     fn begin_flush(&mut self) -> bool {
@@ -181,7 +185,7 @@ impl Spool {
         max: usize,
     ) -> (Vec<Offline>, usize) {
         if self.accounts.len() > COUNTED_MAX {
-            self.accounts.retain(|_, state| state.is_queueing() || !state.claimed.is_empty());
+            self.accounts.retain(|_, state| state.is_under_way());
         }
         self.change(account, |state| {
             let waiting = std::mem::take(&mut state.uncounted);
@@ -284,9 +288,9 @@ impl Spool {
         self.change(account, |state| state.rows = None);
     }
 
-    /// Accounts with something under way, or with messages that were counted.
-    pub(crate) fn len(&self) -> usize {
-        self.accounts.len()
+    /// Accounts with something under way. That the rows of others were counted is no such thing.
+    pub(crate) fn under_way(&self) -> usize {
+        self.accounts.iter().filter(|state| state.is_under_way()).count()
     }
 }
 
@@ -347,6 +351,6 @@ mod tests {
         assert!(!spool.claim(&juliet, 7));
         assert!(spool.end_flush(&juliet), "the second one");
         assert!(!spool.end_flush(&juliet));
-        assert_eq!(spool.len(), 0);
+        assert_eq!(spool.under_way(), 0);
     }
 }
