@@ -37,6 +37,10 @@ pub enum Point {
     SendAfter,
     /// A client has asked to resume.
     ResumeAsked,
+    /// A session of an earlier process is in the table; its messages are not numbered anew.
+    RestoreBeforeCommit,
+    /// They are, on disk; nobody has been told.
+    RestoreAfterCommit,
     /// The stream that had the session has given it away.
     ResumeSurrendered,
     /// The stream that asked has it; its client has not been told.
@@ -47,7 +51,7 @@ pub enum Point {
 
 impl Point {
     /// Every one.
-    pub const ALL: [Point; 16] = [
+    pub const ALL: [Point; 18] = [
         Point::StartBeforeStore,
         Point::StartAfterStore,
         Point::StartListening,
@@ -61,6 +65,8 @@ impl Point {
         Point::SendBefore,
         Point::SendAfter,
         Point::ResumeAsked,
+        Point::RestoreBeforeCommit,
+        Point::RestoreAfterCommit,
         Point::ResumeSurrendered,
         Point::ResumeArrived,
         Point::ResumeTold,
@@ -82,6 +88,8 @@ impl Point {
             Point::SendBefore => "send-before",
             Point::SendAfter => "send-after",
             Point::ResumeAsked => "resume-asked",
+            Point::RestoreBeforeCommit => "restore-before-commit",
+            Point::RestoreAfterCommit => "restore-after-commit",
             Point::ResumeSurrendered => "resume-surrendered",
             Point::ResumeArrived => "resume-arrived",
             Point::ResumeTold => "resume-told",
@@ -91,6 +99,11 @@ impl Point {
     /// Whether it is reached once, before any client is there.
     pub fn is_at_start(self) -> bool {
         matches!(self, Point::StartBeforeStore | Point::StartAfterStore | Point::StartListening)
+    }
+
+    /// Whether a client passes it at most once after a start.
+    pub fn is_once_each(self) -> bool {
+        matches!(self, Point::RestoreBeforeCommit | Point::RestoreAfterCommit)
     }
 }
 
@@ -145,6 +158,12 @@ mod injected {
         });
     }
 
+    /// What a busy disk takes: time enough for what was said too early to be heard.
+    #[expect(clippy::disallowed_methods, reason = "in builds for tests alone")]
+    pub fn dawdle() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+
     /// Whether a test wants this mistake to be made now.
     pub fn has(bug: Bug) -> bool {
         fail::fail_point!(bug.name(), |_| true);
@@ -168,6 +187,10 @@ mod injected {
     #[inline(always)]
     pub const fn reach(_: Point) {}
 
+    /// Does nothing.
+    #[inline(always)]
+    pub const fn dawdle() {}
+
     /// No.
     #[inline(always)]
     pub const fn has(_: Bug) -> bool {
@@ -175,7 +198,7 @@ mod injected {
     }
 }
 
-pub use injected::{Armed, arm, has, reach};
+pub use injected::{Armed, arm, dawdle, has, reach};
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use jackdaw_ext::{Effects, Lifecycle, Pending};
+use jackdaw_faults::{Point, reach};
 use jackdaw_jid::{BareJid, FullJid};
 use jackdaw_session::{Address, Session, SessionId};
 use jackdaw_stanza::{Delivery, Stanza};
@@ -195,7 +196,9 @@ impl Router {
         }
         if !batch.is_empty() {
             // The client is sent nothing by a number that is not durable.
+            reach(Point::RestoreBeforeCommit);
             let committed = self.services.stores.commit(batch).await;
+            reach(Point::RestoreAfterCommit);
             for position in handled {
                 match committed {
                     Ok(()) => self.spool.deleted(account, position),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use jackdaw_faults::{Bug, Point, has, reach};
+use jackdaw_faults::{Bug, Point, dawdle, has, reach};
 use jackdaw_store::{Batch, Done, Durability, Op, StoreError};
 
 use crate::key;
@@ -160,6 +160,7 @@ impl Committer {
         }
         if has(Bug::AckBeforeSync) {
             self.waiting.drain(..).for_each(|done| done(Ok(())));
+            dawdle();
         }
         let result = match self.queue.failure() {
             Some(error) => Err(error),

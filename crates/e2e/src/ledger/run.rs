@@ -11,7 +11,7 @@ use super::client::{Client, World};
 use super::dice::Dice;
 use super::message::{DOMAIN, Who};
 use super::stage::{Phase, Stage};
-use super::strike::{Plan, Strike, exposed_by};
+use super::strike::{Exposure, Plan, Strike, exposed_by};
 use super::verdict::Verdict;
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -30,6 +30,13 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long nothing may happen before what is still missing counts as stuck or lost.
 const CALM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it may take in all until everything has arrived: with a server that has made a mistake
+/// something may go on for ever.
+const CALM_MAX: Duration = Duration::from_secs(60);
+
+/// How long everybody may take to log out, which waits for what they have sent to be acknowledged.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long everybody listens for what should not come, when all that should has.
 const SILENCE: Duration = Duration::from_millis(300);
@@ -73,8 +80,12 @@ pub fn run(launch: &Launch, options: &Options) -> Result<Tally> {
 
 /// Runs a server that makes a mistake; the ledger has to find it. Counts as one test.
 pub fn run_bug(launch: &Launch, options: &Options, bug: Bug) -> Result<Tally> {
-    let (faults, property) = exposed_by(bug);
-    let (book, ..) = play(launch, options, &faults)?;
+    let Exposure { faults, plan, properties } = exposed_by(bug);
+    let Plan::Kills(lives) = options.plan else {
+        return Err(Error::unexpected("a mistake is looked for in so many lives"));
+    };
+    let options = Options { plan: plan(lives), ..options.clone() };
+    let (book, ..) = play(launch, &options, &faults)?;
     let verdict = Verdict::of(&book);
     let broken: Vec<String> = verdict
         .findings
@@ -82,7 +93,7 @@ pub fn run_bug(launch: &Launch, options: &Options, bug: Bug) -> Result<Tally> {
         .filter(|finding| finding.count > 0)
         .map(|finding| format!("{} {}", finding.property.name(), finding.count))
         .collect();
-    let is_found = verdict.finding(property).count > 0;
+    let is_found = properties.iter().any(|&property| verdict.finding(property).count > 0);
     let word = if is_found { "found" } else { "MISSED" };
     println!("{word:9} {}: {}", bug.name(), broken.join(", "));
     let mut tally = Tally::default();
@@ -111,14 +122,14 @@ fn play(launch: &Launch, options: &Options, faults: &str) -> Result<(Book, Figur
 
     let began = Instant::now();
     let mut figures = Figures::default();
-    let played = on_stage(&mut clients, &stage, Phase::Load, || {
-        strike_often(&mut server, world, options, &mut figures)?;
+    let played = on_stage(&mut clients, world, Phase::Load, || {
+        strike_often(&mut server, world, options, faults, &mut figures)?;
         calm_down(world);
         Ok(())
     })
     // Everybody logs in once more: what the store says is what everybody was told.
     .and_then(|()| {
-        on_stage(&mut clients, &stage, Phase::Calm, || {
+        on_stage(&mut clients, world, Phase::Calm, || {
             calm_down(world);
             Ok(())
         })
@@ -136,21 +147,29 @@ fn play(launch: &Launch, options: &Options, faults: &str) -> Result<(Book, Figur
 /// Performs `direct` while the clients live, at first in `phase`; then they log out.
 fn on_stage(
     clients: &mut [Client<'_>],
-    stage: &Stage,
+    world: World<'_>,
     phase: Phase,
     direct: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    let World { stage, book, .. } = world;
     stage.go_on(phase);
     std::thread::scope(|scope| {
-        for client in clients {
-            scope.spawn(|| client.live());
-        }
+        let lives: Vec<_> =
+            clients.iter_mut().map(|client| scope.spawn(|| client.live())).collect();
         let directed = direct();
         if directed.is_ok() {
             stage.go_on(Phase::Leave);
-        } else {
-            stage.go_on(Phase::Abandon);
+            let deadline = Instant::now() + LEAVE_PATIENCE;
+            let left = || lives.iter().filter(|life| !life.is_finished()).count();
+            while left() > 0 && Instant::now() < deadline {
+                std::thread::sleep(GLANCE);
+            }
+            if left() > 0 {
+                book.offend(Property::NothingStuck, format!("{} clients cannot leave", left()));
+            }
         }
+        // Whoever is still there goes without a word.
+        stage.go_on(Phase::Abandon);
         directed
     })
 }
@@ -160,6 +179,7 @@ fn strike_often(
     server: &mut Server,
     world: World<'_>,
     options: &Options,
+    faults: &str,
     figures: &mut Figures,
 ) -> Result<()> {
     let mut dice = Dice::new(options.seed, 0);
@@ -173,22 +193,24 @@ fn strike_often(
                 world.book.killed();
                 server.kill()?;
             }
-            Strike::Crash(point, _) => crash(server, world, strike, point)?,
+            Strike::Crash(point, _) => {
+                server.inject(&format!("{};{faults}", strike.faults()));
+                crash(server, world, point)?;
+                server.inject(faults);
+            }
         }
     }
     start(server, world.stage, figures)?;
     wait_for_load(world)
 }
 
-/// Starts the server such that it aborts at a crash point, and waits until it has.
-fn crash(server: &mut Server, world: World<'_>, strike: Strike, point: Point) -> Result<()> {
-    server.inject(&strike.faults());
+/// Starts the server, which aborts at a crash point, and waits until it has.
+fn crash(server: &mut Server, world: World<'_>, point: Point) -> Result<()> {
     world.stage.starts();
     // It may end before it listens, or after.
     let started = server.start();
     let status = server.ends_within(LOAD_PATIENCE)?;
     world.book.killed();
-    server.inject("");
     let name = point.name();
     if status.and_then(|status| status.signal()) != Some(SIGABRT) {
         let why = started.err().map_or(String::new(), |error| format!(": {error}"));
@@ -229,8 +251,12 @@ fn calm_down(world: World<'_>) {
     stage.go_on(Phase::Calm);
     let state = || (stage.restless(), book.missing(), book.totals.received.load(Ordering::Relaxed));
     let mut last = state();
-    let mut changed = Instant::now();
-    while (last.0, last.1) != (0, 0) && changed.elapsed() < CALM_PATIENCE {
+    let began = Instant::now();
+    let mut changed = began;
+    while (last.0, last.1) != (0, 0)
+        && changed.elapsed() < CALM_PATIENCE
+        && began.elapsed() < CALM_MAX
+    {
         std::thread::sleep(Duration::from_millis(20));
         let now = state();
         if now != last {
@@ -292,6 +318,9 @@ fn report(book: &Book, options: &Options, figures: &Figures, time: Duration) -> 
         let again = match options.plan {
             Plan::Kills(kills) => format!("ledger --kills {kills}"),
             Plan::CrashPoints(rounds) => format!("crash-points --rounds {rounds}"),
+            Plan::CrashesAt(point, count) => {
+                format!("crash-points --rounds {count} # {}", point.name())
+            }
         };
         println!("again: cargo xtask {again} --seed {}", options.seed);
     }

@@ -13,6 +13,9 @@ const LIFE: std::ops::Range<u64> = 20..500;
 /// How often a crash point is passed before the process ends there, at most.
 const PASSED_MAX: u64 = 30;
 
+/// The same for a point that each client passes once, of which only some clients pass it.
+const PASSED_BY_FEW_MAX: u64 = 3;
+
 /// One end of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strike {
@@ -29,6 +32,8 @@ pub enum Plan {
     Kills(usize),
     /// Every crash point, so many times.
     CrashPoints(usize),
+    /// One crash point, so many times.
+    CrashesAt(Point, usize),
 }
 
 impl Plan {
@@ -38,17 +43,26 @@ impl Plan {
             Plan::Kills(count) => (0..count).map(|_| Strike::Kill(dice.millis(LIFE))).collect(),
             Plan::CrashPoints(rounds) => {
                 let points = (0..rounds).flat_map(|_| Point::ALL);
-                let passed = |point: Point, dice: &mut Dice| match point.is_at_start() {
-                    true => 0,
-                    false => dice.among(0..PASSED_MAX),
-                };
-                points.map(|point| Strike::Crash(point, passed(point, dice))).collect()
+                points.map(|point| Strike::crash(point, dice)).collect()
+            }
+            Plan::CrashesAt(point, count) => {
+                (0..count).map(|_| Strike::crash(point, dice)).collect()
             }
         }
     }
 }
 
 impl Strike {
+    /// At this point, after it has been passed as often as the dice say.
+    fn crash(point: Point, dice: &mut Dice) -> Strike {
+        let passed = match point {
+            point if point.is_at_start() => 0,
+            point if point.is_once_each() => dice.among(0..PASSED_BY_FEW_MAX),
+            _ => dice.among(0..PASSED_MAX),
+        };
+        Strike::Crash(point, passed)
+    }
+
     /// What `FAILPOINTS` says for it.
     pub fn faults(self) -> String {
         match self {
@@ -58,16 +72,33 @@ impl Strike {
     }
 }
 
-/// What `FAILPOINTS` says for a mistake, in every life of the server, and what finds it.
-pub fn exposed_by(bug: Bug) -> (String, Property) {
-    let (how_often, property) = match bug {
-        Bug::AckBeforeSync => ("return", Property::NothingLost),
+/// How a mistake is made and found.
+#[derive(Debug)]
+pub struct Exposure {
+    /// What `FAILPOINTS` says for it, in every life of the server.
+    pub faults: String,
+    /// How the server ends, so many times.
+    pub plan: fn(usize) -> Plan,
+    /// What is broken by it: any of these.
+    pub properties: &'static [Property],
+}
+
+/// How a mistake is made and found.
+pub fn exposed_by(bug: Bug) -> Exposure {
+    let (how_often, plan, properties): (_, fn(usize) -> Plan, &[_]) = match bug {
+        // From the report to the write it is too short a moment for a kill to strike.
+        Bug::AckBeforeSync => (
+            "return",
+            |lives| Plan::CrashesAt(Point::CommitBeforeWrite, lives),
+            // A number that was reported and is gone brings its message back.
+            &[Property::NothingLost, Property::NothingTwice],
+        ),
         // Often enough to be seen, and seldom enough that the server can be used.
-        Bug::RowDropped => ("2%return", Property::NothingLost),
-        Bug::HandledTooFar => ("return", Property::NothingLost),
-        Bug::RowKept => ("20%return", Property::NothingTwice),
+        Bug::RowDropped => ("2%return", Plan::Kills, &[Property::NothingLost]),
+        Bug::HandledTooFar => ("return", Plan::Kills, &[Property::NothingLost]),
+        Bug::RowKept => ("20%return", Plan::Kills, &[Property::NothingTwice]),
     };
-    (format!("{}={how_often}", bug.name()), property)
+    Exposure { faults: format!("{}={how_often}", bug.name()), plan, properties }
 }
 
 #[cfg(test)]
