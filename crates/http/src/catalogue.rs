@@ -32,6 +32,10 @@ pub mod names {
     pub const CONNECTIONS: &str = "xmpp_connections";
     /// What sessions hold, by kind.
     pub const IN_USE: &str = "xmpp_in_use";
+    /// Bytes in the heap.
+    pub const HEAP: &str = "xmpp_heap_bytes";
+    /// Whether new sessions are refused for want of memory.
+    pub const MEMORY_SHORT: &str = "xmpp_memory_short";
     /// Connections accepted.
     pub const CONNECTIONS_ACCEPTED: &str = "xmpp_connections_accepted_total";
     /// Connections refused or cut off.
@@ -102,6 +106,19 @@ pub const METRICS: &[Metric] = &[
         &["what"],
         "What sessions hold: slots, timers, sockets, sending, sessions, deliveries, spooling. All of \
          it is zero once everybody has left; what is not, is a leak.",
+    ),
+    metric(
+        names::HEAP,
+        Kind::Gauge,
+        &[],
+        "Bytes in the heap, without what C libraries allocate (keys of TLS sessions). Bounded by \
+         limits.memory_mib_max.",
+    ),
+    metric(
+        names::MEMORY_SHORT,
+        Kind::Gauge,
+        &[],
+        "1 while new sessions are refused because of limits.memory_mib_max, else 0.",
     ),
     metric(names::CONNECTIONS_ACCEPTED, Kind::Counter, &[], "Client connections accepted."),
     metric(

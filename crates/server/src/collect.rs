@@ -31,6 +31,12 @@ pub fn in_use(sample: &mut Sample<'_>, stats: &EdgeStats, router: &Router) {
     }
 }
 
+/// The heap of the process, and whether it is short.
+pub fn memory(sample: &mut Sample<'_>, is_short: bool) {
+    sample.gauge(names::HEAP, &[], jackdaw_edge::heap_bytes() as f64);
+    sample.gauge(names::MEMORY_SHORT, &[], f64::from(u8::from(is_short)));
+}
+
 /// What the edge counts.
 pub fn edge(sample: &mut Sample<'_>, stats: &EdgeStats) {
     let total = &stats.total;

@@ -5,6 +5,7 @@
 //! extensions and router; `administration` is what extensions may ask of the whole node.
 
 mod administration;
+mod memory;
 mod platform;
 mod services;
 mod settings;
@@ -79,6 +80,7 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     let edge = Arc::new(edge);
     router.sweep_later();
     count(&metrics, &edge, &shared);
+    tokio::spawn(memory::watch(config.limits.memory_mib_max, Arc::downgrade(&shared)));
     let store = Arc::clone(&engine);
     readiness.require(move || store.health().err().map(|error| error.to_string().into()));
     admin.serve(accounts);
@@ -182,6 +184,7 @@ fn count(metrics: &Metrics, edge: &Arc<RunningEdge<Mail>>, shared: &Arc<C2sShare
         let stats = edge.stats();
         collect::edge(sample, &stats);
         collect::in_use(sample, &stats, &shared.router);
+        collect::memory(sample, shared.is_short_of_memory());
         let bound = shared.router.services().sessions.len();
         collect::sessions(sample, bound, stats.total.kept);
         collect::router(sample, shared.router.stats());

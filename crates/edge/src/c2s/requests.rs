@@ -250,6 +250,9 @@ async fn keep(shared: Arc<C2sShared>, session: Arc<Session>, enable: Enable) -> 
 }
 
 async fn bind_resource(shared: Arc<C2sShared>, bind: Bind, here: ConnectionId) -> Mail {
+    if shared.is_short_of_memory() {
+        return answer(Answer::BindRefused(StanzaError::resource_constraint()));
+    }
     let account = bind.jid.bare();
     // The account may have been deleted, and made anew, since it authenticated (A11).
     if bind.generation.is_some() && generation(&shared, &account).await != Ok(bind.generation) {

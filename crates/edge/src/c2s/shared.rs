@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use jackdaw_ext::Pending;
 use jackdaw_router::Router;
@@ -73,6 +73,7 @@ pub struct C2sShared {
     /// Turns carbons on for a session that asked for them while binding (XEP-0386 §3.2.1).
     pub enable_carbons: fn(&Session),
     pub(super) tokens: Tokens,
+    is_short_of_memory: AtomicBool,
     config: RwLock<Arc<C2sConfig>>,
     listeners: Vec<ListenerKind>,
     counts: Vec<WorkerCounts>,
@@ -96,6 +97,7 @@ impl C2sShared {
             registrar: None,
             enable_carbons: |_| {},
             tokens,
+            is_short_of_memory: AtomicBool::new(false),
             config: RwLock::new(Arc::new(config)),
             listeners,
             counts: (0..workers.max(1)).map(|_| WorkerCounts::default()).collect(),
@@ -110,6 +112,17 @@ impl C2sShared {
     /// Changes the configuration; streams that began keep theirs.
     pub fn set_config(&self, config: C2sConfig) {
         *self.config.write() = Arc::new(config);
+    }
+
+    /// Says whether memory is short. Sessions that are there go on, and may be resumed; who binds
+    /// another one is told `<resource-constraint/>` (RFC 6120 §7.7.2.3).
+    pub fn set_short_of_memory(&self, is_short: bool) {
+        self.is_short_of_memory.store(is_short, Ordering::Relaxed);
+    }
+
+    /// Whether new sessions are refused for want of memory.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.is_short_of_memory.load(Ordering::Relaxed)
     }
 
     /// What each worker counted.

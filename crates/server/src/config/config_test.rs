@@ -72,7 +72,7 @@ fn names_that_are_not_bare_are_quoted() {
         expect![[r#"
             jackdaw.toml:1: "": unknown table; `jackdaw config default` prints all there are
             jackdaw.toml:2: "listeners.c2s": unknown table; did you mean [listeners.c2s]?
-            jackdaw.toml:4: limits."a\nb": unknown key; [limits] has: connections_max, connections_per_address_max, stanza_preauth_bytes_max, stanza_bytes_max, stanza_depth_max, stanza_elements_max, outbox_bytes_max, resources_per_account_max, roster_items_max, blocklist_items_max, offline_messages_max, vcard_bytes_max, private_bytes_max
+            jackdaw.toml:4: limits."a\nb": unknown key; [limits] has: connections_max, connections_per_address_max, memory_mib_max, stanza_preauth_bytes_max, stanza_bytes_max, stanza_depth_max, stanza_elements_max, outbox_bytes_max, resources_per_account_max, roster_items_max, blocklist_items_max, offline_messages_max, vcard_bytes_max, private_bytes_max
             jackdaw.toml:6: server."c d": unknown key; [server] has: data_dir, admins, shutdown_timeout_secs
         "#]],
     );
@@ -153,7 +153,7 @@ fn several_mistakes_are_all_named_in_the_order_of_the_lines() {
     check(
         "[limits]\na = 1\nstanza_depth_max = 1\n[edge]\nworker = 2\n",
         expect![[r#"
-        jackdaw.toml:2: limits.a: unknown key; [limits] has: connections_max, connections_per_address_max, stanza_preauth_bytes_max, stanza_bytes_max, stanza_depth_max, stanza_elements_max, outbox_bytes_max, resources_per_account_max, roster_items_max, blocklist_items_max, offline_messages_max, vcard_bytes_max, private_bytes_max
+        jackdaw.toml:2: limits.a: unknown key; [limits] has: connections_max, connections_per_address_max, memory_mib_max, stanza_preauth_bytes_max, stanza_bytes_max, stanza_depth_max, stanza_elements_max, outbox_bytes_max, resources_per_account_max, roster_items_max, blocklist_items_max, offline_messages_max, vcard_bytes_max, private_bytes_max
         jackdaw.toml:3: limits.stanza_depth_max: 1 is out of range; write 16 to 1_024 levels
         jackdaw.toml:5: edge.worker: unknown key; did you mean `workers`?
     "#]],

@@ -18,6 +18,12 @@ section! {
         /// enough for an office behind one address, small enough that one machine cannot take all
         /// of `connections_max`.
         connections_per_address_max: u32 = 4_096 => RESTART.count("connections", 1, 100_000_000);
+        /// Heap of the process, in MiB, above which new sessions are refused with
+        /// `<resource-constraint/>`; those that are there go on, bounded each by the other limits
+        /// here. `xmpp_heap_bytes` is what is compared. In a container, half of its limit: what
+        /// sessions grow by, TLS keys, the buffers of the rings and what freed memory leaves
+        /// between come on top. 0 means no bound.
+        memory_mib_max: u32 = 0 => RESTART.count("MiB", 0, 1 << 30);
         /// Bytes of one stanza, and of the stream header, before the client has authenticated. RFC
         /// 6120 §13.12 allows no less than 10,000, and a stranger needs no more.
         stanza_preauth_bytes_max: u32 = 10_000 => RESTART.bytes(STANZA_BYTES_FLOOR, 1 << 24);
