@@ -48,6 +48,9 @@ pub enum Command {
     /// Print or check a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Prepare a cluster; nodes do not work together yet
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Print the extensions as JSON, for docs/xeps.md and doap.xml
     #[command(hide = true)]
     Xeps,
@@ -124,6 +127,51 @@ pub enum ConfigCommand {
     /// Print docs/configuration.md
     #[command(hide = true)]
     Markdown,
+}
+
+/// What can be done for a cluster.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Make certificates by which nodes know each other, where no other authority does
+    ///
+    /// The files are written on this machine; copy to each node its own certificate and key, and
+    /// the authority's certificate. The authority's key stays here.
+    #[command(subcommand)]
+    Cert(CertCommand),
+}
+
+/// What can be made.
+#[derive(Debug, Subcommand)]
+pub enum CertCommand {
+    /// Make the authority of a cluster: ca.crt and ca.key
+    ///
+    /// Whoever has ca.key can make nodes. An authority that is there is never replaced.
+    Ca {
+        /// Where to write
+        #[arg(long, value_name = "DIR", default_value = "cluster-certificates")]
+        dir: PathBuf,
+        /// What people read in it
+        #[arg(long, default_value = "Jackdaw cluster")]
+        name: String,
+        /// For how long it is valid
+        #[arg(long, default_value_t = 3650, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: u32,
+    },
+    /// Make the certificate of a node, signed by the authority: NAME.crt and NAME.key
+    Node {
+        /// The node's name, and further names that it may go by: DNS names, no addresses
+        #[arg(value_name = "NAME", required = true, num_args = 1..=16)]
+        names: Vec<DomainName>,
+        /// Where the authority is, and where to write
+        #[arg(long, value_name = "DIR", default_value = "cluster-certificates")]
+        dir: PathBuf,
+        /// For how long it is valid
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: u32,
+        /// Replace a certificate and key that are there
+        #[arg(long)]
+        renew: bool,
+    },
 }
 
 #[cfg(test)]

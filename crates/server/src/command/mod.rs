@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod cluster;
 mod config;
 mod password;
 mod serve;
@@ -59,6 +60,7 @@ fn dispatch(cli: Cli) -> Result<(), CommandError> {
         Command::Serve => serve::run(place),
         Command::User(command) => user::run(command, &place),
         Command::Config(command) => config::run(command, &place),
+        Command::Cluster(command) => cluster::run(command),
         Command::Xeps => print(&xeps::json()),
     }
 }
