@@ -12,6 +12,7 @@ mod c2s;
 mod config;
 mod framer;
 mod jid;
+mod peer;
 mod sasl;
 mod script;
 mod tokenizer;
@@ -34,13 +35,14 @@ pub struct Target {
 }
 
 /// Every target, in the order in which a client meets the code.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     Target { name: "framer", run: framer::run },
     Target { name: "tokenizer", run: tokenizer::run },
     Target { name: "jid", run: jid::run },
     Target { name: "sasl", run: sasl::run },
     Target { name: "c2s", run: c2s::run },
     Target { name: "config", run: config::run },
+    Target { name: "peer", run: peer::run },
 ];
 
 /// The target of this name.

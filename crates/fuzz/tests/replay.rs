@@ -46,4 +46,5 @@ replay! {
     sasl_keeps_its_promises_on_every_seed => "sasl",
     streams_keep_their_promises_on_every_seed => "c2s",
     configurations_keep_their_promises_on_every_seed => "config",
+    other_nodes_are_borne_on_every_seed => "peer",
 }
