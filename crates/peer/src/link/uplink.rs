@@ -278,6 +278,11 @@ impl Uplink {
         batch
     }
 
+    /// Whether [`poll_transmit`](Uplink::poll_transmit) may have something for this node.
+    pub fn has_unsent(&self, peer: Incarnation) -> bool {
+        self.peers.get(&peer).is_some_and(|ready| !ready.is_empty())
+    }
+
     /// Whether nothing is kept: all that was sent is accepted.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
