@@ -9,7 +9,9 @@ use crate::AccountError;
 /// What a peer is told about a failure of the store; the log has the rest.
 pub fn stanza_error(error: &StoreError) -> StanzaError {
     match error {
-        StoreError::Busy | StoreError::Full => StanzaError::resource_constraint(),
+        StoreError::Busy | StoreError::Full | StoreError::Unavailable => {
+            StanzaError::resource_constraint()
+        }
         StoreError::Conflict => StanzaError::conflict(),
         other => {
             tracing::error!(error = %other, "the store failed");

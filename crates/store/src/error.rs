@@ -33,6 +33,10 @@ pub enum StoreError {
     /// The data directory is in use by another process.
     #[error("the data directory {0} is in use by another process")]
     Locked(String),
+    /// The database does not answer. What was being written may still be written, or not; it works
+    /// again when the database does.
+    #[error("the database does not answer")]
+    Unavailable,
     /// The data directory was written by a version that this one cannot read.
     #[error("the data directory has format {found}; this version reads {known}")]
     Version {

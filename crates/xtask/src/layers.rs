@@ -30,6 +30,7 @@ const HOUSE: &[Room] = &[
     room("jackdaw-store", 3, "storage traits, memory engine, conformance suite"),
     room("jackdaw-ext", 4, "what an extension is: registry, context, effects, phases"),
     room("jackdaw-store-fjall", 4, "the embedded storage engine"),
+    room("jackdaw-store-postgres", 4, "the storage engine of a cluster"),
     room("jackdaw-router", 5, "where a stanza goes"),
     room("jackdaw-im", 5, "roster, presence, subscriptions (RFC 6121)"),
     room("jackdaw-xeps", 5, "the extensions, one file each"),
@@ -96,7 +97,7 @@ pub fn diagram(workspace: &Workspace) -> Result<String> {
                 continue;
             }
             let short = room.package.trim_start_matches("jackdaw-");
-            writeln!(text, "{heading:<4}{short:<13}{}", room.owns).expect("a String takes it all");
+            writeln!(text, "{heading:<4}{short:<15}{}", room.owns).expect("a String takes it all");
             heading.clear();
         }
     }

@@ -28,6 +28,8 @@ const TOOLS: &[Tool] = &[
     tool("c++", &["--version"], "g++"),
     tool("pkg-config", &["--version"], "pkg-config"),
     tool("pkg-config", &["--exists", "libstrophe"], "libstrophe-dev"),
+    // Debian keeps the server out of PATH, in a folder for each version.
+    tool("sh", &["-c", "ls /usr/lib/postgresql/*/bin/initdb"], "postgresql"),
 ];
 
 /// Installs the Debian packages of the tools that are missing. Does nothing where all are there.

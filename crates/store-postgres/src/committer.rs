@@ -1,0 +1,167 @@
+//! The group committer: one commit in flight, so that rows become visible in the order in which
+//! they were accepted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jackdaw_store::{Batch, Op, StoreError};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::engine::Options;
+use crate::queue::{Job, Queue};
+use crate::session::Session;
+use crate::transaction::{Writes, commit_looking};
+
+/// Between two attempts at first, and at most.
+const RETRY_MIN: Duration = Duration::from_millis(20);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) struct Committer {
+    options: Options,
+    queue: Arc<Queue>,
+    /// Names this engine among all that write to the database.
+    writer: [u8; 16],
+    /// The last number given to a commit.
+    number: i64,
+    session: Option<Session>,
+}
+
+/// Jobs that are committed as one.
+enum Unit<'a> {
+    /// These look at no row.
+    Blind(Writes),
+    /// It requires or clears.
+    Looking(&'a Batch),
+}
+
+fn looks(job: &Job) -> bool {
+    job.batch.ops().iter().any(|op| matches!(op, Op::Require { .. } | Op::Clear { .. }))
+}
+
+impl Committer {
+    /// Registers the writer on a session that is open.
+    pub async fn new(
+        options: Options,
+        queue: Arc<Queue>,
+        session: Session,
+        writer: [u8; 16],
+    ) -> Result<Committer, StoreError> {
+        let sql = "INSERT INTO jackdaw_writers (writer, committed) VALUES ($1, 0)";
+        let added = session.client.execute(sql, &[&&writer[..]]).await;
+        added.map_err(|error| crate::session::failure(&error))?;
+        Ok(Committer { options, queue, writer, number: 0, session: Some(session) })
+    }
+
+    /// Commits until the queue is closed and empty.
+    pub async fn run(mut self) {
+        while let Some(group) = self.queue.take().await {
+            let mut blind = Vec::new();
+            for job in group {
+                if job.at.elapsed() > self.options.deadline {
+                    (job.done)(Err(StoreError::Busy));
+                } else if looks(&job) {
+                    self.commit_blind(std::mem::take(&mut blind)).await;
+                    let result = self.commit(&Unit::Looking(&job.batch), 1).await;
+                    (job.done)(result);
+                } else {
+                    blind.push(job);
+                }
+            }
+            self.commit_blind(blind).await;
+        }
+    }
+
+    async fn commit_blind(&mut self, jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
+        }
+        let mut writes = Writes::default();
+        jobs.iter().for_each(|job| writes.add(&job.batch));
+        let result = self.commit(&Unit::Blind(writes), jobs.len()).await;
+        jobs.into_iter().for_each(|job| (job.done)(result.clone()));
+    }
+
+    /// Tries until it is known what became of the commit, or the deadline is over. Given up, its
+    /// number is one of the past as soon as the next commit is written: until then it may still
+    /// take effect, afterwards never.
+    async fn commit(&mut self, unit: &Unit<'_>, batches: usize) -> Result<(), StoreError> {
+        self.number += 1;
+        let started = Instant::now();
+        let until = started + self.options.deadline;
+        let mut pause = RETRY_MIN;
+        let result = loop {
+            let result = timeout_at(until, self.attempt(unit, until)).await;
+            let result = result.unwrap_or(Err(StoreError::Unavailable));
+            let again = match &result {
+                Ok(()) | Err(StoreError::Conflict) => false,
+                // What the connection has in flight is not known.
+                Err(StoreError::Unavailable) => {
+                    self.session = None;
+                    self.queue.set_impaired(Some(StoreError::Unavailable));
+                    true
+                }
+                Err(error) => matches!(error, StoreError::Busy),
+            };
+            if !again || Instant::now() + pause >= until {
+                break result;
+            }
+            sleep(pause.mul_f64(spread(self.options.seed, self.number))).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        };
+        match &result {
+            Ok(()) => {
+                let rows = match unit {
+                    Unit::Blind(writes) => writes.len(),
+                    Unit::Looking(batch) => batch.ops().len(),
+                };
+                self.queue.committed(batches, rows, started.elapsed());
+                self.queue.set_impaired(None);
+            }
+            Err(StoreError::Conflict) => self.queue.set_impaired(None),
+            Err(error) => {
+                self.session = None;
+                self.queue.set_impaired(Some(error.clone()));
+            }
+        }
+        result
+    }
+
+    async fn attempt(&mut self, unit: &Unit<'_>, until: Instant) -> Result<(), StoreError> {
+        if self.session.is_none() {
+            let left = until.saturating_duration_since(Instant::now());
+            let session = Session::open(&self.options.config, left).await?;
+            // The attempt before this one may have been written although nobody heard of it.
+            if self.last_committed(&session).await? == self.number {
+                self.session = Some(session);
+                return Ok(());
+            }
+            self.session = Some(session);
+        }
+        let Some(session) = &self.session else { return Err(StoreError::Unavailable) };
+        let result = match unit {
+            Unit::Blind(writes) => writes.commit(session, &self.writer, self.number).await,
+            Unit::Looking(batch) => commit_looking(session, batch, &self.writer, self.number).await,
+        };
+        match result {
+            // The number is taken: by an attempt that was on its way when the one before this read.
+            Err(StoreError::Failed(_)) if self.is_written(session).await => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn is_written(&self, session: &Session) -> bool {
+        self.last_committed(session).await == Ok(self.number)
+    }
+
+    async fn last_committed(&self, session: &Session) -> Result<i64, StoreError> {
+        let found = session.client.query_one(&session.committed, &[&&self.writer[..]]).await;
+        Ok(found.map_err(|error| crate::session::failure(&error))?.get(0))
+    }
+}
+
+/// Half to one and a half, another one for each node and attempt: nodes that lost the database
+/// together do not come back together.
+fn spread(seed: u64, number: i64) -> f64 {
+    let mixed = (seed ^ number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    0.5 + mixed as f64 / 1024.0
+}

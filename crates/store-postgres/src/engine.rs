@@ -1,0 +1,209 @@
+//! Opening, and the hand-over to reader and committer.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jackdaw_jid::BareJid;
+use jackdaw_store::{
+    Answer, Batch, Done, Durability, Engine, ItemRange, Row, StoreError, StoreStats, Table,
+};
+use parking_lot::Mutex;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_postgres::Config;
+
+use crate::committer::Committer;
+use crate::queue::Queue;
+use crate::reader::Reader;
+use crate::schema;
+use crate::session::{Session, connect};
+
+/// What an operator may set.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the database is, and who we are there.
+    pub config: Config,
+    /// Connections for reads. Commits have one of their own.
+    pub readers: usize,
+    /// The longest a read, and an attempt at a commit, may take.
+    pub deadline: Duration,
+    /// Spreads the attempts of nodes that lost the database together.
+    pub seed: u64,
+}
+
+impl Options {
+    /// The defaults, for this URL (`postgresql://user@host:port/database`).
+    pub fn new(url: &str) -> Result<Options, StoreError> {
+        let config = url.parse().map_err(|error| StoreError::Failed(format!("{error}")))?;
+        Ok(Options { config, readers: 4, deadline: Duration::from_secs(10), seed: 0 })
+    }
+}
+
+/// Rows in a database that other nodes use as well.
+pub struct PostgresEngine {
+    queue: Arc<Queue>,
+    reader: Arc<Reader>,
+    handle: Handle,
+    runtime: Mutex<Option<Runtime>>,
+    /// Hears nothing more when the committer has ended.
+    ended: Mutex<mpsc::Receiver<()>>,
+}
+
+impl PostgresEngine {
+    /// Connects, brings the tables to this version, and starts. Blocks, so never call it on a
+    /// thread of an asynchronous runtime.
+    pub fn open(options: Options) -> Result<PostgresEngine, StoreError> {
+        let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
+        let mut writer = [0; 16];
+        aws_lc_rs::rand::fill(&mut writer).map_err(|error| failed(&error))?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("store-postgres")
+            .enable_all()
+            .build()
+            .map_err(|error| failed(&error))?;
+        let queue = Arc::new(Queue::default());
+        let committer = runtime.block_on(async {
+            let start = start(options.clone(), Arc::clone(&queue), writer);
+            let started = tokio::time::timeout(options.deadline, start).await;
+            started.unwrap_or(Err(StoreError::Unavailable))
+        })?;
+        let (end, ended) = mpsc::channel();
+        runtime.spawn(async move {
+            committer.run().await;
+            drop(end);
+        });
+        Ok(PostgresEngine {
+            queue,
+            reader: Arc::new(Reader::new(options)),
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+            ended: Mutex::new(ended),
+        })
+    }
+
+    /// Reads on our runtime: whoever waits may be on a thread that has none.
+    fn read<T: Send + Unpin + 'static>(
+        &self,
+        read: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Answer<T> {
+        if self.queue.health() == Err(StoreError::Closed) {
+            return Answer::ready(Err(StoreError::Closed));
+        }
+        let task = self.handle.spawn(read);
+        // A task is given up only when the engine is closed.
+        Answer::pending(async move { task.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+}
+
+async fn start(
+    options: Options,
+    queue: Arc<Queue>,
+    writer: [u8; 16],
+) -> Result<Committer, StoreError> {
+    let client = connect(&options.config).await?;
+    schema::require_durability(&client).await?;
+    schema::migrate(&client).await?;
+    let session = Session::open(&options.config, options.deadline).await?;
+    Committer::new(options, queue, session, writer).await
+}
+
+/// As the database counts.
+fn rows_max(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn bytes(row: &tokio_postgres::Row, column: usize) -> Bytes {
+    Bytes::copy_from_slice(row.get(column))
+}
+
+impl Engine for PostgresEngine {
+    fn get(&self, table: Table, account: &BareJid, item: &[u8]) -> Answer<Option<Bytes>> {
+        let (reader, account, item) = (Arc::clone(&self.reader), account.clone(), item.to_vec());
+        self.read(async move {
+            let found = reader.read(async |session: &Session| {
+                let (table, account) = (table.name().as_bytes(), account.as_str().as_bytes());
+                session.client.query_opt(&session.get, &[&table, &account, &item]).await
+            });
+            Ok(found.await?.map(|row| bytes(&row, 0)))
+        })
+    }
+
+    fn list(&self, table: Table, account: &BareJid, range: ItemRange) -> Answer<Vec<Row>> {
+        let (reader, account) = (Arc::clone(&self.reader), account.clone());
+        self.read(async move {
+            let found = reader.read(async |session: &Session| {
+                let (table, account) = (table.name().as_bytes(), account.as_str().as_bytes());
+                let limit = rows_max(range.limit);
+                let client = &session.client;
+                match (range.is_reversed, &range.after) {
+                    (false, after) => {
+                        // The least item that is greater.
+                        let above = |item: &Bytes| [&item[..], &[0]].concat();
+                        let from = after.as_ref().map(above).unwrap_or_default();
+                        client.query(&session.list, &[&table, &account, &from, &limit]).await
+                    }
+                    (true, Some(below)) => {
+                        let below = &below[..];
+                        client.query(&session.list_below, &[&table, &account, &below, &limit]).await
+                    }
+                    (true, None) => {
+                        client.query(&session.list_last, &[&table, &account, &limit]).await
+                    }
+                }
+            });
+            let row = |row| Row { item: bytes(&row, 0), value: bytes(&row, 1) };
+            Ok(found.await?.into_iter().map(row).collect())
+        })
+    }
+
+    fn accounts(
+        &self,
+        table: Table,
+        after: Option<&BareJid>,
+        limit: usize,
+    ) -> Answer<Vec<BareJid>> {
+        let after = after.map(|account| account.as_str().as_bytes().to_vec()).unwrap_or_default();
+        let reader = Arc::clone(&self.reader);
+        self.read(async move {
+            let found = reader.read(async |session: &Session| {
+                let (table, limit) = (table.name().as_bytes(), rows_max(limit));
+                session.client.query(&session.accounts, &[&table, &after, &limit]).await
+            });
+            let account = |row: tokio_postgres::Row| {
+                let name = std::str::from_utf8(row.get(0)).ok();
+                let account = name.and_then(|name| BareJid::parse(name).ok());
+                account.ok_or(StoreError::Corrupt("a key is no JID"))
+            };
+            found.await?.into_iter().map(account).collect()
+        })
+    }
+
+    fn commit_then(&self, batch: Batch, _: Durability, done: Done) {
+        self.queue.push(batch, done);
+    }
+
+    fn health(&self) -> Result<(), StoreError> {
+        self.queue.health()
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.queue.stats()
+    }
+
+    fn close(&self) {
+        self.queue.close();
+        // An error is what is waited for: the committer has ended.
+        if self.ended.lock().recv().is_err()
+            && let Some(runtime) = self.runtime.lock().take()
+        {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for PostgresEngine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,120 @@
+//! One connection, with the statements that are prepared on it.
+
+use std::time::Duration;
+
+use jackdaw_store::StoreError;
+use tokio_postgres::{Client, Config, NoTls, Statement};
+
+/// A connection that is ready.
+pub(crate) struct Session {
+    pub client: Client,
+    pub get: Statement,
+    pub list: Statement,
+    pub list_below: Statement,
+    pub list_last: Statement,
+    pub accounts: Statement,
+    pub number: Statement,
+    pub committed: Statement,
+    pub put: Statement,
+    pub delete: Statement,
+    pub clear: Statement,
+}
+
+impl Session {
+    /// Connects within `deadline`, and prepares.
+    pub async fn open(config: &Config, deadline: Duration) -> Result<Session, StoreError> {
+        let opened = tokio::time::timeout(deadline, async {
+            let client = connect(config).await?;
+            Session::prepare(client).await.map_err(|error| failure(&error))
+        });
+        opened.await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    async fn prepare(client: Client) -> Result<Session, tokio_postgres::Error> {
+        Ok(Session {
+            get: client
+                .prepare(
+                    "SELECT value FROM jackdaw_rows WHERE tab = $1 AND account = $2 AND item = $3",
+                )
+                .await?,
+            list: client
+                .prepare(
+                    "SELECT item, value FROM jackdaw_rows WHERE tab = $1 AND account = $2 \
+                     AND item >= $3 ORDER BY item LIMIT $4",
+                )
+                .await?,
+            list_below: client
+                .prepare(
+                    "SELECT item, value FROM jackdaw_rows WHERE tab = $1 AND account = $2 \
+                     AND item < $3 ORDER BY item DESC LIMIT $4",
+                )
+                .await?,
+            list_last: client
+                .prepare(
+                    "SELECT item, value FROM jackdaw_rows WHERE tab = $1 AND account = $2 \
+                     ORDER BY item DESC LIMIT $3",
+                )
+                .await?,
+            accounts: client
+                .prepare(
+                    "SELECT DISTINCT account FROM jackdaw_rows WHERE tab = $1 AND account > $2 \
+                     ORDER BY account LIMIT $3",
+                )
+                .await?,
+            // NULL is refused by the column: whoever comes with an old number is rolled back.
+            number: client
+                .prepare(
+                    "UPDATE jackdaw_writers \
+                     SET committed = CASE WHEN committed < $2 THEN $2 ELSE NULL END \
+                     WHERE writer = $1",
+                )
+                .await?,
+            committed: client
+                .prepare("SELECT committed FROM jackdaw_writers WHERE writer = $1")
+                .await?,
+            put: client
+                .prepare(
+                    "INSERT INTO jackdaw_rows (tab, account, item, value) \
+                     SELECT * FROM unnest($1::BYTEA[], $2::BYTEA[], $3::BYTEA[], $4::BYTEA[]) \
+                     ON CONFLICT (tab, account, item) DO UPDATE SET value = excluded.value",
+                )
+                .await?,
+            delete: client
+                .prepare(
+                    "DELETE FROM jackdaw_rows WHERE (tab, account, item) IN \
+                     (SELECT * FROM unnest($1::BYTEA[], $2::BYTEA[], $3::BYTEA[]))",
+                )
+                .await?,
+            clear: client
+                .prepare("DELETE FROM jackdaw_rows WHERE tab = $1 AND account = $2")
+                .await?,
+            client,
+        })
+    }
+}
+
+/// Connects; what the connection has to say is said on its own task.
+pub(crate) async fn connect(config: &Config) -> Result<Client, StoreError> {
+    let (client, connection) = config.connect(NoTls).await.map_err(|error| failure(&error))?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(%error, "a connection to the database ended");
+        }
+    });
+    Ok(client)
+}
+
+/// A database that says nothing is away; what it says is its own.
+pub(crate) fn failure(error: &tokio_postgres::Error) -> StoreError {
+    match error.as_db_error() {
+        None => StoreError::Unavailable,
+        Some(said) => match said.code().code() {
+            // Shutting down, starting, out of connections.
+            "57P01" | "57P02" | "57P03" | "53300" => StoreError::Unavailable,
+            "53100" => StoreError::Full,
+            // Another transaction was first, also as a deadlock.
+            "40001" | "40P01" => StoreError::Busy,
+            code => StoreError::Failed(format!("{}: {}", code, said.message())),
+        },
+    }
+}
