@@ -122,6 +122,20 @@ impl<'a, M: Send> Io<'a, M> {
         self.worker.core.links[self.slot].pending_out()
     }
 
+    /// Bytes that are not in [`out`](Self::out) any more, and that the kernel has not taken.
+    pub fn sending(&self) -> usize {
+        self.worker.core.links[self.slot].sending as usize
+    }
+
+    /// Asks for [`Protocol::sent`](crate::Protocol::sent) when what is written by now is sent.
+    /// Names the send that it will go out with: as they are numbered, and there is one at a time,
+    /// it is out when `sent` says that number.
+    pub fn tell_when_sent(&mut self) -> u8 {
+        let link = &mut self.worker.core.links[self.slot];
+        link.tells_next = true;
+        link.sends.wrapping_add(1)
+    }
+
     /// Sets or clears the one timer of this connection.
     pub fn set_timer(&mut self, at: Option<Instant>) {
         self.worker.core.set_timer(self.slot, at);

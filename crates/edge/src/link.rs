@@ -50,6 +50,12 @@ pub(crate) struct Link {
     pub(crate) resumed: bool,
     /// Waiting output was above the high mark; `writable` is owed.
     pub(crate) owes_writable: bool,
+    /// The protocol is to hear of it when what is in `out` is sent.
+    pub(crate) tells_next: bool,
+    /// The same of what is in the driver's hands.
+    pub(crate) tells_sent: bool,
+    /// How often output was given to the driver, less whole turns of the counter.
+    pub(crate) sends: u8,
     /// The protocol gave up a kept slot.
     pub(crate) release: bool,
     /// The protocol has state in this slot (`open` returned some).

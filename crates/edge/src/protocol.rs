@@ -151,6 +151,13 @@ pub trait Protocol: Sized + 'static {
         let _ = (io, connection);
     }
 
+    /// The kernel has taken the output of this number, of which the protocol wanted to hear
+    /// ([`Io::tell_when_sent`]). Comes between handlers and at the end of a turn; not if the
+    /// connection is cut off before.
+    fn sent(&mut self, io: &mut Io<'_, Self::Mail>, connection: &mut Self::Connection, send: u8) {
+        let _ = (io, connection, send);
+    }
+
     /// The edge shuts down: say good-bye. Closes by default. Called once for every connection,
     /// with a socket or kept; what has not closed by the deadline is cut off.
     fn shutting_down(&mut self, io: &mut Io<'_, Self::Mail>, connection: &mut Self::Connection) {

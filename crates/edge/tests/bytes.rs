@@ -160,6 +160,51 @@ fn a_slow_reader_holds_the_writer_back_and_misses_nothing() {
 }
 
 #[test]
+fn a_protocol_hears_when_the_kernel_has_taken_its_output_and_not_before() {
+    /// More than a socket takes whose peer does not read, and less than is cut off.
+    const MUCH: usize = 7 << 20;
+    const LITTLE: usize = 10;
+    on_every_driver(|driver| {
+        let bench = Bench::start(config(driver, 1), |lab, io, _, event| match event {
+            Event::Bytes(bytes) => {
+                let size = if bytes.starts_with(b"much") { MUCH } else { LITTLE };
+                io.write(|out| out.resize(out.len() + size, b'w'));
+                lab.tell(format!("{size} in send {}", io.tell_when_sent()));
+                bytes.len()
+            }
+            Event::Sent(send) => {
+                lab.tell(format!("send {send}"));
+                0
+            }
+            Event::Closed(_) => {
+                lab.tell("closed");
+                0
+            }
+            _ => 0,
+        });
+        let ask = |stream: &mut std::net::TcpStream, size: &str, expected: &str| {
+            stream.write_all(size.as_bytes()).expect("the edge reads");
+            assert_eq!(bench.hear(), expected);
+        };
+        let mut reads = bench.connect();
+        ask(&mut reads, "little", "10 in send 1");
+        assert_eq!(bench.hear(), "send 1");
+        ask(&mut reads, "much", "7340032 in send 2");
+        ask(&mut reads, "little", "10 in send 3");
+        expect_bytes(&mut reads, &vec![b'w'; MUCH + 2 * LITTLE]);
+        assert_eq!([bench.hear(), bench.hear()], ["send 2", "send 3"]);
+        drop(reads);
+        assert_eq!(bench.hear(), "closed");
+        let mut leaves = bench.connect();
+        ask(&mut leaves, "much", "7340032 in send 1");
+        ask(&mut leaves, "little", "10 in send 2");
+        drop(leaves);
+        assert_eq!(bench.hear(), "closed", "and nothing was sent");
+        bench.stop();
+    });
+}
+
+#[test]
 fn a_flood_into_a_paused_connection_waits_and_is_not_cut_off() {
     const TOTAL: usize = 4 << 20;
     on_every_driver(|driver| {

@@ -102,6 +102,10 @@ impl<P: Protocol> Engine<P> {
             return self.core.pool.give(buffer);
         }
         let link = &mut self.core.links[slot];
+        if !link.is_handshaking() {
+            link.sends = link.sends.wrapping_add(1);
+            link.tells_sent = std::mem::take(&mut link.tells_next);
+        }
         let bytes = buffer.len();
         self.core.stats.sends += 1;
         self.core.stats.bytes_out += bytes as u64;
@@ -114,6 +118,7 @@ impl<P: Protocol> Engine<P> {
                 if link.owes_writable {
                     self.core.mark_resumed(slot);
                 }
+                self.tell_sent(slot);
             }
             Sending::Pending => {
                 link.sending = bytes as u32;
@@ -125,6 +130,15 @@ impl<P: Protocol> Engine<P> {
                 self.core.pool.give(buffer);
                 self.core.abort(slot, CloseReason::Reset);
             }
+        }
+    }
+
+    /// Tells the protocol that a send is complete, if it wants to know.
+    pub(super) fn tell_sent(&mut self, slot: u32) {
+        let link = &mut self.core.links[slot];
+        if std::mem::take(&mut link.tells_sent) {
+            let send = link.sends;
+            self.call(slot, |protocol, io, connection| protocol.sent(io, connection, send));
         }
     }
 

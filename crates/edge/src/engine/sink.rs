@@ -86,6 +86,7 @@ impl<P: Protocol> Sink for Engine<P> {
         if link.owes_writable {
             self.core.mark_resumed(slot);
         }
+        self.tell_sent(slot);
         let link = &self.core.links[slot];
         if !link.out.is_empty() || link.phase == Phase::Flushing {
             self.core.mark_dirty(slot);

@@ -20,6 +20,7 @@ pub enum Event<'a> {
     Secured(&'a TlsInfo),
     Timeout,
     Writable,
+    Sent(u8),
     ShuttingDown,
     Closed(CloseReason),
 }
@@ -88,6 +89,10 @@ impl Protocol for Lab {
         self.ask(io, state, Event::Writable);
     }
 
+    fn sent(&mut self, io: &mut LabIo<'_>, state: &mut State, send: u8) {
+        self.ask(io, state, Event::Sent(send));
+    }
+
     fn shutting_down(&mut self, io: &mut LabIo<'_>, state: &mut State) {
         self.ask(io, state, Event::ShuttingDown);
     }
@@ -130,7 +135,11 @@ pub fn echo(_: &Lab, io: &mut LabIo<'_>, _: &mut State, event: Event<'_>) -> usi
             io.write(|out| out.extend_from_slice(mail.as_bytes()));
             0
         }
-        Event::Secured(_) | Event::Timeout | Event::Writable | Event::Closed(_) => 0,
+        Event::Secured(_)
+        | Event::Timeout
+        | Event::Writable
+        | Event::Sent(_)
+        | Event::Closed(_) => 0,
     }
 }
 
