@@ -14,8 +14,13 @@ pub enum Command {
     Write(u32),
     /// Say which number the delivery with this token has: its row is in the spool.
     Number(Settle),
+    /// What its client acknowledged is durable: it may leave.
+    Left,
     /// The answer that the stream's later stanzas waited for is out (RFC 6120 §10.1).
     Release,
+    /// Everything that was handed to the stream before this has come to it: say to the router
+    /// whether it takes more.
+    Fence,
     /// Close the stream with this stream error condition (RFC 6120 §4.9.3).
     Close(&'static str),
 }

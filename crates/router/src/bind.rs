@@ -113,8 +113,9 @@ impl Router {
             if router.services.sessions.unbind(&session) {
                 router.gone(&session, &mut effects).await;
             }
+            router.flush_without(&session);
             for delivery in unacknowledged {
-                router.redeliver(delivery, None, &mut effects);
+                router.redeliver(delivery, &mut effects);
             }
             router.drain(effects).await;
         }));

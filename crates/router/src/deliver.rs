@@ -30,10 +30,11 @@ impl Router {
         let is_managed = targets.iter().any(|session| session.is_managed());
         if is_message && is_managed {
             let position = self.spool.next(self.services.clock.now());
-            let message = Offline { position, stanza, receipt };
+            let message = Offline::new(position, stanza, receipt);
             return self.deliver_at(account.jid(), targets, message, effects);
         }
-        let taken = self.hand_out(&targets, stanza, effects);
+        let position = if is_message { self.spool.next_unwritten() } else { 0 };
+        let taken = self.hand_out(&targets, stanza, position, effects);
         match receipt.filter(|receipt| receipt.claim.is_some()) {
             // Nobody confirms it; that it is not to come again is for the sender's record to say.
             Some(receipt) => {
@@ -45,13 +46,20 @@ impl Router {
     }
 
     /// To sessions of which none confirms it.
-    fn hand_out(&self, targets: &Targets, stanza: Stanza, effects: &mut Effects) -> Taken {
+    fn hand_out(
+        &self,
+        targets: &Targets,
+        stanza: Stanza,
+        position: u64,
+        effects: &mut Effects,
+    ) -> Taken {
         let Some((last, others)) = targets.split_last() else { return Taken::Done };
         let mut is_handed = false;
         for session in others {
-            is_handed |= self.hand_to(session, stanza.clone(), None);
+            let delivery = Delivery { stanza: stanza.clone(), settle: None, position };
+            is_handed |= self.hand_over(session, delivery).is_ok();
         }
-        let refused = self.hand_over(last, Delivery::untracked(stanza)).err();
+        let refused = self.hand_over(last, Delivery { stanza, settle: None, position }).err();
         if let Some(refused) = refused.filter(|_| !is_handed) {
             self.refuse_full(&refused.stanza, effects);
         }
@@ -66,8 +74,8 @@ impl Router {
         message: Offline,
         effects: &mut Effects,
     ) -> Taken {
-        let Offline { position, stanza, receipt } = message;
-        let managed = targets.iter().filter(|session| session.is_managed()).count();
+        let Offline { position, stanza, receipt, is_returned: _ } = message;
+        let sessions = targets.len() as u32;
         // A message that its sender would send again after a crash is written ahead: its
         // recipients get it when it is durable that it is accepted.
         let is_ahead = receipt.as_ref().is_some_and(|receipt| receipt.claim.is_some())
@@ -77,8 +85,9 @@ impl Router {
             account: account.clone(),
             stanza: Some(stanza.clone()),
             receipt: receipt.clone(),
-            waiting: managed as u32 + 1,
+            waiting: sessions + 1,
             is_taken: false,
+            is_returned: false,
             position,
             row: if is_ahead { Row::Writing } else { Row::None },
             numbers: Vec::new(),
@@ -86,27 +95,17 @@ impl Router {
         if is_ahead {
             self.write_row(settle, account, position, &stanza, receipt.as_ref());
         }
-        let mut confirming = managed as u32;
-        let mut is_taken = false;
+        let mut refused = 0;
         for session in &targets {
             let token = if is_ahead { settle.held() } else { settle };
-            let token = session.is_managed().then_some(token);
-            let is_handed = self.hand_to(session, stanza.clone(), token);
-            match token {
-                Some(_) if !is_handed => confirming = confirming.saturating_sub(1),
-                Some(_) => {}
-                None => is_taken |= is_handed,
-            }
+            refused += u32::from(!self.hand_to(session, stanza.clone(), Some(token)));
         }
-        if confirming == 0 {
+        if refused == sessions {
             // Whoever was to confirm it refused it: there is nothing to wait for but its row.
-            if !is_taken {
-                self.refuse_full(&stanza, effects);
-            }
+            self.refuse_full(&stanza, effects);
             return self.unconfirmed(settle);
         }
-        let refused = (managed as u32).saturating_sub(confirming);
-        self.handed_out(settle, refused, is_taken, effects)
+        self.handed_out(settle, refused, effects)
     }
 
     /// Closes an entry that no session will confirm; one whose row is being written is closed when
@@ -128,18 +127,10 @@ impl Router {
     }
 
     /// Takes back what kept the entry open, and counts those out that refused it.
-    fn handed_out(
-        self: &Arc<Self>,
-        settle: Settle,
-        refused: u32,
-        is_taken: bool,
-        effects: &mut Effects,
-    ) -> Taken {
+    fn handed_out(self: &Arc<Self>, settle: Settle, refused: u32, effects: &mut Effects) -> Taken {
         let found = self.ledger.with(settle, |entry| {
-            entry.waiting = entry.waiting.saturating_sub(refused + 1);
-            entry.is_taken |= is_taken;
-            let is_over = entry.waiting == 0 && entry.row != Row::Writing;
-            ((entry.receipt.is_some(), entry.row == Row::None), is_over)
+            let is_open = entry.give_up(refused + 1, |account| self.spool.goes_back(account));
+            ((entry.receipt.is_some(), entry.row == Row::None), !is_open)
         });
         match found {
             Some(((has_receipt, is_unwritten), None)) => {
@@ -150,7 +141,7 @@ impl Router {
             }
             // Meanwhile every session ended, on another thread.
             Some(((has_receipt, _), Some(entry))) if !entry.is_taken => {
-                self.lost(entry, None, effects);
+                self.lost(entry, effects);
                 if has_receipt { Taken::Later } else { Taken::Done }
             }
             // Or confirmed it.
@@ -181,7 +172,7 @@ impl Router {
         stanza: Stanza,
         settle: Option<Settle>,
     ) -> bool {
-        self.hand_over(session, Delivery { stanza, settle }).is_ok()
+        self.hand_over(session, Delivery { stanza, settle, position: 0 }).is_ok()
     }
 
     /// Hands a delivery to a session's stream; gives it back where the queue to it is full.

@@ -42,12 +42,28 @@ pub struct Entry {
     pub waiting: u32,
     /// Some session has it: confirmed it, or is of those that confirm nothing.
     pub is_taken: bool,
+    /// Every session gave it up while its row was being written: it is on its way into the spool.
+    pub is_returned: bool,
     /// Its place in the account's spool, also while there is no row: its order among the others.
     pub position: u64,
     /// Its spool row.
     pub row: Row,
     /// The sessions on record that it is for, and its numbers there.
     pub numbers: Vec<(SessionId, u32)>,
+}
+
+impl Entry {
+    /// So many sessions do not confirm it. Says whether the entry stays open: for others, or for
+    /// its row, which `returned` hears of if nobody has it.
+    pub fn give_up(&mut self, sessions: u32, returned: impl FnOnce(&BareJid)) -> bool {
+        self.waiting = self.waiting.saturating_sub(sessions);
+        let is_writing = self.row == Row::Writing;
+        if self.waiting == 0 && is_writing && !self.is_taken {
+            self.is_returned = true;
+            returned(&self.account);
+        }
+        self.waiting > 0 || is_writing
+    }
 }
 
 /// What is left when a session has given up a delivery.
@@ -140,11 +156,12 @@ impl Ledger {
         Some((result, entry))
     }
 
-    /// A session ended, or refused the delivery, without confirming.
-    pub fn abandon(&self, settle: Settle) -> Abandoned {
+    /// A session ended, or refused the delivery, without confirming. `returned` hears of the
+    /// account if nobody is left and the row is being written.
+    pub fn abandon(&self, settle: Settle, returned: impl FnOnce(&BareJid)) -> Abandoned {
         let found = self.with(settle, |entry| {
-            entry.waiting = entry.waiting.saturating_sub(1);
-            ((), entry.waiting == 0 && entry.row != Row::Writing)
+            let is_open = entry.give_up(1, returned);
+            ((), !is_open)
         });
         match found {
             Some((_, Some(entry))) if entry.is_taken => Abandoned::Taken(entry),

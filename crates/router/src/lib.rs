@@ -12,10 +12,11 @@
 //! Between 3 and 4 stands [`forward`], where another node owns the account.
 //!
 //! Beside them: [`effects`] drains what the steps caused, [`bind`] lets sessions come and go.
-//! [`ledger`] knows which accepted stanza somebody still waits for, and [`linger`] writes those for
-//! which he waits too long. [`offline`] keeps messages for those who are away; [`spool`] is what
-//! both know of the rows. [`record`] is what outlives the process of a session, and [`restore`]
-//! brings the session back from it. [`redeliver`] sees to what a session did not take.
+//! [`ledger`] knows which accepted stanza somebody still waits for, and [`linger`] writes those
+//! for which he waits too long. [`offline`] keeps messages for those who are away, [`flush`]
+//! hands them out; [`spool`] is what all of them know of the rows. [`record`] is what outlives
+//! the process of a session, and [`restore`] brings the session back from it. [`redeliver`]
+//! sees to what a session did not take.
 //!
 //! Messages pass synchronously, on the worker's thread, without an allocation. What may wait for a
 //! store (iq handlers, presence, accounts that are not in memory) is a future that is polled once
@@ -29,6 +30,7 @@ pub mod accept;
 pub mod bind;
 pub mod deliver;
 pub mod effects;
+pub mod flush;
 pub mod forward;
 pub mod inbound;
 pub mod ledger;

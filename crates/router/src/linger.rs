@@ -9,7 +9,7 @@ use std::time::Duration;
 use jackdaw_ext::{Command, Effects};
 use jackdaw_faults::{Bug, has};
 use jackdaw_jid::BareJid;
-use jackdaw_session::{Address, SessionId};
+use jackdaw_session::SessionId;
 use jackdaw_stanza::{Settle, Stanza};
 use jackdaw_store::{Batch, Durability, StoreError};
 
@@ -23,7 +23,8 @@ use crate::spool::{Offline, SPOOL, row_batch};
 const WRITE_RETRY: Duration = Duration::from_secs(1);
 
 impl Router {
-    /// A delivery that carries this token was acknowledged, or written where nobody acknowledges.
+    /// A delivery that carries this token was acknowledged or, where nobody acknowledges, its
+    /// socket has it.
     pub fn settled(self: &Arc<Self>, settle: Settle) {
         let settled = self.ledger.with(settle, |entry| {
             entry.waiting = entry.waiting.saturating_sub(1);
@@ -41,17 +42,19 @@ impl Router {
         }
     }
 
-    /// A session gives a delivery up: it ended, or takes no more (`full`, at this address).
-    pub(crate) fn given_up(
-        self: &Arc<Self>,
-        settle: Settle,
-        full: Option<Address>,
-        effects: &mut Effects,
-    ) {
-        match self.ledger.abandon(settle) {
+    /// A delivery that carries this token was written, and its socket did not take it.
+    pub fn unsent(self: &Arc<Self>, settle: Settle) {
+        let mut effects = Effects::new();
+        self.given_up(settle, &mut effects);
+        self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
+    }
+
+    /// A session gives a delivery up: it ended, or takes no more.
+    pub(crate) fn given_up(self: &Arc<Self>, settle: Settle, effects: &mut Effects) {
+        match self.ledger.abandon(settle, |account| self.spool.goes_back(account)) {
             Abandoned::Open => {}
             Abandoned::Taken(entry) => self.close(entry),
-            Abandoned::Lost(entry) => self.lost(entry, full, effects),
+            Abandoned::Lost(entry) => self.lost(entry, effects),
         }
     }
 
@@ -66,32 +69,20 @@ impl Router {
     }
 
     /// No session has it.
-    pub(crate) fn lost(
-        self: &Arc<Self>,
-        entry: Entry,
-        full: Option<Address>,
-        effects: &mut Effects,
-    ) {
+    pub(crate) fn lost(self: &Arc<Self>, entry: Entry, effects: &mut Effects) {
         let Entry { account, stanza, receipt, position, numbers, .. } = entry;
         match stanza {
             Some(stanza) => {
-                let message = Offline { position, stanza, receipt };
-                self.redeliver_elsewhere(&account, message, full, effects);
+                let message = Offline { position, stanza, receipt, is_returned: true };
+                self.redeliver_elsewhere(&account, message, effects);
             }
             // It is in the spool: an offline message from now on.
             None => {
                 self.forget_numbers(&account, &numbers);
                 self.spool.release(&account, position);
-                if full.is_some_and(|at| self.is_at(&account, at)) {
-                    self.congested(&account);
-                }
                 self.flush_if_ready(&account);
             }
         }
-    }
-
-    fn is_at(&self, account: &BareJid, address: Address) -> bool {
-        self.services.sessions.of(account.as_str()).iter().any(|s| s.address() == address)
     }
 
     /// An offline message, which no session has a number for any more.
@@ -225,9 +216,13 @@ impl Router {
         match closed {
             Some(entry) if entry.is_taken => self.close(entry),
             Some(entry) => {
+                let is_returned = entry.is_returned;
                 let mut effects = Effects::new();
-                self.lost(entry, None, &mut effects);
+                self.lost(entry, &mut effects);
                 self.start_detached(Box::pin(Arc::clone(self).drain(effects)));
+                if is_returned && self.spool.came_back(&account) {
+                    self.spawn_flush(account);
+                }
             }
             None => {}
         }

@@ -343,11 +343,28 @@ impl Router {
         });
     }
 
+    /// The client of a session on record leaves. Its stream hears [`Command::Left`] when everything
+    /// that was handed over before is durable: what it acknowledged is deleted then.
+    pub fn leaving(&self, session: &Arc<Session>) {
+        let (outbox, session) = (Arc::clone(self.outbox()), Arc::clone(session));
+        self.commit(Batch::new(), move |outcome| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "what a client acknowledged may come again");
+            }
+            outbox.command(session.address(), Command::Left);
+        });
+    }
+
     /// A session goes on, and its client was told `h`: what follows comes again.
     pub fn rewound(&self, session: &Session, h: u32) {
         if let Some(record) = session.slot::<Record>() {
             record.state.lock().rewind(h);
         }
+    }
+
+    /// Whether a session was restored and its presence is not broadcast yet.
+    pub(crate) fn is_returning(&self, session: &Session) -> bool {
+        session.slot::<Record>().is_some_and(|record| record.returning.lock().is_some())
     }
 
     /// The session is over for good: nobody may resume it after a restart.

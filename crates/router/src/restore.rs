@@ -228,11 +228,12 @@ impl Router {
             receipt: None,
             waiting: 1,
             is_taken: false,
+            is_returned: false,
             position,
             row: Row::Written,
             numbers: vec![(session.id(), number)],
         });
-        Delivery { stanza, settle: Some(settle) }
+        Delivery::tracked(stanza, settle)
     }
 
     async fn spooled(
@@ -287,7 +288,7 @@ impl Router {
                     self.numbered(session, settle, first.wrapping_add(nth));
                 }
                 // Nobody else has heard of it, and it is not kept: as if the session were over.
-                None => self.redeliver(delivery, None, &mut effects),
+                None => self.redeliver(delivery, &mut effects),
             }
         }
         self.start_detached(Box::pin(Arc::clone(self).drain(effects)));

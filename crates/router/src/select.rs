@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jackdaw_ext::Effects;
 use jackdaw_jid::BareJid;
 use jackdaw_session::{Account, Found, Session};
-use jackdaw_stanza::{IqType, MessageType, Stanza, StanzaError, Type, ns};
+use jackdaw_stanza::{IqType, Kind, MessageType, Stanza, StanzaError, Type, ns};
 use smallvec::SmallVec;
 
 use crate::accept::Taken;
@@ -70,6 +70,7 @@ impl Router {
             Found::Session(_) if is_roster_push(stanza) => {
                 Choice::Refuse(StanzaError::service_unavailable())
             }
+            Found::Session(session) if self.queues_for(session, stanza) => Choice::Offline,
             // §8.5.3.1: a resource that matches gets whatever is for it.
             Found::Session(session) => {
                 Choice::Sessions(std::iter::once(Arc::clone(session)).collect())
@@ -94,17 +95,31 @@ impl Router {
             MessageType::Error => return Choice::Drop,
             MessageType::Chat | MessageType::Headline | MessageType::Normal => {}
         }
+        let targets = self.non_negative(account.jid());
+        // Looked at behind the sessions: one that is there by now was expected before.
         if self.spool.is_queueing(account.jid()) && self.registry.keeps_offline(stanza) {
             // What is older goes first; the flush goes on until nothing is left.
             return Choice::Offline;
         }
-        let targets = self.non_negative(account.jid());
         match (targets.is_empty(), kind) {
             (false, _) => Choice::Sessions(targets),
             // §8.5.2.2.1: not stored, and nobody is told.
             (true, MessageType::Headline) => Choice::Drop,
             (true, _) => Choice::Offline,
         }
+    }
+
+    /// Whether a message to a full JID queues: older ones, to the bare JID, wait in the spool for
+    /// this resource. One that is not ready for those does not wait for them.
+    fn queues_for(&self, session: &Session, stanza: &Stanza) -> bool {
+        if stanza.kind() != Kind::Message {
+            return false;
+        }
+        let waits = match session.is_ready() {
+            true => session.is_shut() || self.spool.is_queueing(session.account().jid()),
+            false => self.is_returning(session),
+        };
+        waits && self.registry.keeps_offline(stanza)
     }
 
     /// RFC 6121 §8.5.3.2: addressed to a resource that is not connected.
@@ -129,11 +144,12 @@ impl Router {
         if sessions.is_empty() { Choice::Drop } else { Choice::Sessions(sessions) }
     }
 
-    /// Every available resource that wants messages to the bare JID. All of them, not the "most
-    /// available" one alone: both are legal (§8.5.2.1.1), and a user reads on what is at hand.
+    /// Every available resource that wants messages to the bare JID and takes them. All of
+    /// them, not the "most available" one alone: both are legal (§8.5.2.1.1), and a user reads
+    /// on what is at hand.
     pub(crate) fn non_negative(&self, account: &BareJid) -> Targets {
         let mut sessions = self.services.sessions.of(account.as_str());
-        sessions.retain(|session| session.priority().is_some_and(|p| p >= 0));
+        sessions.retain(|session| session.takes_messages());
         sessions
     }
 }

@@ -22,6 +22,9 @@ use jackdaw_store::{Batch, Table};
 use jackdaw_xml::{Element, Limits, Scope};
 use parking_lot::Mutex;
 
+use jackdaw_session::SessionId;
+
+use crate::flush::Flush;
 use crate::ledger::Receipt;
 
 /// The table: account → position (8 bytes, big-endian) → row.
@@ -40,6 +43,15 @@ pub(crate) struct Offline {
     pub stanza: Stanza,
     /// Who waits for the commit.
     pub receipt: Option<Receipt>,
+    /// A stream had it and gave it back.
+    pub is_returned: bool,
+}
+
+impl Offline {
+    /// One that goes there at once.
+    pub fn new(position: u64, stanza: Stanza, receipt: Option<Receipt>) -> Offline {
+        Offline { position, stanza, receipt, is_returned: false }
+    }
 }
 
 /// What is known of one account's rows. Absent: nothing is under way.
@@ -52,13 +64,18 @@ pub(crate) struct State {
     gone: Vec<u64>,
     /// Offline messages that wait for their commit.
     writing: u32,
+    /// Messages that a stream gave back, and whose row is not written yet: older than what a flush
+    /// would find.
+    returning: u32,
     /// Sessions that are about to become available.
     coming: u32,
     is_flushing: bool,
     /// Somebody asked for a flush while one was under way.
     is_flush_due: bool,
-    /// The only resource is at its bound; a flush is tried again later.
-    is_congested: bool,
+    /// The flush waits until nothing is returning.
+    is_waiting: bool,
+    /// The flush waits for a stream to come to a fence.
+    paused: Option<Flush>,
     /// Rows in the store, once they were counted.
     rows: Option<usize>,
     /// Messages that wait for the count. They are in `writing` too.
@@ -69,7 +86,7 @@ impl State {
     /// Whether live messages join the spool, so that what is older arrives first: from the moment
     /// at which an older one may be in the store until the flush found nothing more.
     fn is_queueing(&self) -> bool {
-        self.writing > 0 || self.coming > 0 || self.is_flushing || self.is_congested
+        self.writing > 0 || self.returning > 0 || self.coming > 0 || self.is_flushing
     }
 
     fn is_under_way(&self) -> bool {
@@ -81,7 +98,6 @@ impl State {
     }
 
     fn begin_flush(&mut self) -> bool {
-        self.is_congested = false;
         self.is_flush_due = self.is_flushing;
         !std::mem::replace(&mut self.is_flushing, true)
     }
@@ -118,6 +134,12 @@ impl Spool {
             queueing: AtomicUsize::new(0),
             lingering: Mutex::default(),
         }
+    }
+
+    /// The next position, without a look at the clock: for a message that will hardly ever be
+    /// written.
+    pub(crate) fn next_unwritten(&self) -> u64 {
+        self.position.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// The next position: about the time in microseconds, always rising. A message gets its own
@@ -166,10 +188,12 @@ impl Spool {
             Some(rows) => {
                 state.rows = Some(rows + 1);
                 state.writing += 1;
+                state.returning += u32::from(message.is_returned);
                 Admission::Write(message)
             }
             None => {
                 state.writing += 1;
+                state.returning += u32::from(message.is_returned);
                 state.uncounted.push(message);
                 if state.uncounted.len() == 1 { Admission::Count } else { Admission::Waits }
             }
@@ -204,8 +228,44 @@ impl Spool {
             if !is_kept {
                 state.rows = state.rows.map(|rows| rows.saturating_sub(1));
             }
-            // A congested session is tried again when its time has come.
-            is_kept && is_ready && !state.is_congested && state.begin_flush()
+            is_kept && is_ready && state.begin_flush()
+        })
+    }
+
+    /// A stream gave a message back whose row is being written.
+    pub(crate) fn goes_back(&self, account: &BareJid) {
+        self.change(account, |state| state.returning += 1);
+    }
+
+    /// A message that was given back is written, or is not. Says whether the caller is to flush.
+    pub(crate) fn came_back(&self, account: &BareJid) -> bool {
+        self.change(account, |state| {
+            state.returning = state.returning.saturating_sub(1);
+            state.returning == 0 && std::mem::take(&mut state.is_waiting)
+        })
+    }
+
+    /// Whether the flush is to wait: somebody will be told to go on.
+    pub(crate) fn waits_for_returned(&self, account: &BareJid) -> bool {
+        self.change(account, |state| {
+            state.is_waiting = state.returning > 0;
+            state.is_waiting
+        })
+    }
+
+    /// The flush waits for that session's stream.
+    pub(crate) fn pause_flush(&self, account: &BareJid, flush: Flush) {
+        self.change(account, |state| state.paused = Some(flush));
+    }
+
+    /// The flush that waits for this session's stream, if one does: the caller goes on with it.
+    pub(crate) fn take_flush(&self, account: &BareJid, session: SessionId) -> Option<Flush> {
+        if self.queueing.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        self.change(account, |state| {
+            let is_it = state.paused.is_some_and(|flush| flush.session == session);
+            state.paused.take_if(|_| is_it)
         })
     }
 
@@ -232,26 +292,9 @@ impl Spool {
             for position in std::mem::take(&mut state.gone) {
                 state.claimed.remove(&position);
             }
-            let is_due = std::mem::take(&mut state.is_flush_due) && !state.is_congested;
+            let is_due = std::mem::take(&mut state.is_flush_due);
             state.is_flushing = is_due;
             is_due
-        })
-    }
-
-    /// The only resource takes no more for now. False if that was known.
-    pub(crate) fn congest(&self, account: &BareJid) -> bool {
-        self.change(account, |state| !std::mem::replace(&mut state.is_congested, true))
-    }
-
-    pub(crate) fn is_congested(&self, account: &BareJid) -> bool {
-        self.accounts.get(account.as_str()).is_some_and(|state| state.is_congested)
-    }
-
-    /// Time to try again. Says whether the caller is to flush.
-    pub(crate) fn retry(&self, account: &BareJid, is_ready: bool) -> bool {
-        self.change(account, |state| {
-            let was_congested = std::mem::take(&mut state.is_congested);
-            was_congested && is_ready && state.begin_flush()
         })
     }
 

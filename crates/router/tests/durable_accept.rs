@@ -240,7 +240,10 @@ fn what_a_session_leaves_goes_to_a_resource_that_does_not_have_it() {
     let chamber = world.online("juliet@example.net/chamber", 0);
     world.send_numbered(&romeo, 1, &chat("juliet@example.net/balcony", "1"));
     world.end(&balcony, world.take(&balcony));
-    assert_eq!(world.messages(&chamber), "1");
+    let (ids, settles) = world.take_messages(&chamber);
+    assert_eq!(ids, "1");
+    assert!(world.accepted(&romeo).is_empty(), "its socket has not got it");
+    world.settle(&settles);
     assert_eq!(world.accepted(&romeo), [1]);
     assert_eq!(spool(&world), "");
     world.assert_settled();

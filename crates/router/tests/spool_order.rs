@@ -264,3 +264,158 @@ fn a_damaged_row_stays_and_does_not_stop_the_others() {
     let juliet = world.online("juliet@example.net/balcony", 0);
     assert_eq!(world.messages(&juliet), "1");
 }
+
+#[test]
+fn a_message_to_a_full_jid_does_not_overtake_one_that_waits_for_its_row() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.engine.set(Mode::Hold);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let balcony = world.managed("juliet@example.net/balcony");
+    let chamber = world.managed("juliet@example.net/chamber");
+    world.send(&romeo, &chat("juliet@example.net/balcony", "2"));
+    assert_eq!(world.messages(&balcony), "");
+    world.engine.set(Mode::Through);
+    world.engine.release();
+    world.run();
+    assert_eq!(world.messages(&balcony), "1 2");
+    assert_eq!(world.messages(&chamber), "", "the second one names the other");
+    world.send(&romeo, &chat("juliet@example.net/balcony", "3"));
+    assert_eq!(world.messages(&balcony), "3", "the queue is over");
+}
+
+#[test]
+fn a_message_that_named_a_resource_which_left_goes_to_another() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let balcony = world.online("juliet@example.net/balcony", 0);
+    let chamber = world.connect("juliet@example.net/chamber");
+    // A flush that waits for the store.
+    world.engine.set_reads_wait(true);
+    world.say_available(&chamber, 0);
+    world.send(&romeo, &chat("juliet@example.net/balcony", "1"));
+    world.end(&balcony, Vec::new());
+    world.engine.set_reads_wait(false);
+    world.run();
+    assert_eq!(world.messages(&chamber), "1");
+}
+
+#[test]
+fn what_a_stream_refused_goes_before_what_came_after_it() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let juliet = world.managed("juliet@example.net/balcony");
+    world.send(&romeo, &chat(JULIET, "1"));
+    let refused = world.take(&juliet);
+    world.send(&romeo, &chat(JULIET, "2"));
+    world.engine.set(Mode::Hold);
+    for delivery in refused.into_iter().chain(world.take(&juliet)) {
+        world.router.undelivered(juliet.address(), delivery);
+    }
+    // It has room by now, and takes what comes.
+    world.send(&romeo, &chat(JULIET, "3"));
+    world.send(&romeo, &chat("juliet@example.net/balcony", "4"));
+    world.router.has_room(&juliet);
+    world.pass(30);
+    assert_eq!(world.messages(&juliet), "", "no row is written yet");
+    world.engine.set(Mode::Through);
+    world.engine.release();
+    world.run();
+    assert_eq!(world.messages(&juliet), "1 2 3 4");
+}
+
+#[test]
+fn a_row_that_was_being_written_when_its_stream_refused_it_is_not_overtaken() {
+    let world = World::new();
+    let romeo = world.recorded(ROMEO);
+    let juliet = world.managed("juliet@example.net/balcony");
+    world.engine.set(Mode::Hold);
+    world.send_numbered(&romeo, 1, &support::chat_once(JULIET, "1"));
+    for delivery in world.take(&juliet) {
+        world.router.undelivered(juliet.address(), delivery);
+    }
+    world.send_numbered(&romeo, 2, &support::chat_once(JULIET, "2"));
+    world.router.has_room(&juliet);
+    world.pass(30);
+    assert_eq!(world.messages(&juliet), "");
+    world.engine.set(Mode::Through);
+    world.engine.release();
+    world.run();
+    assert_eq!(world.messages(&juliet), "1 2");
+}
+
+#[test]
+fn a_client_without_stream_management_gets_again_what_its_socket_did_not_take() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    for id in ["1", "2"] {
+        world.send(&romeo, &chat(JULIET, id));
+    }
+    let juliet = world.online("juliet@example.net/balcony", 0);
+    let (ids, rows) = world.take_messages(&juliet);
+    assert_eq!(ids, "1 2");
+    world.settle(&rows[..1]);
+    world.send(&romeo, &chat(JULIET, "3"));
+    let live = world.take(&juliet);
+    let at = juliet.address();
+    world.end(&juliet, Vec::new());
+    world.send(&romeo, &chat(JULIET, "4"));
+    world.router.unsent(rows[1]);
+    for delivery in live {
+        world.router.undelivered(at, delivery);
+    }
+    world.run();
+    assert_eq!(spool(&world), "2 3 4");
+    world.assert_settled();
+}
+
+#[test]
+fn a_flush_hands_out_a_page_and_waits_for_its_stream() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let body = format!("<body>{}</body>", "o".repeat(100_000));
+    for id in 0..7 {
+        world.send(&romeo, &chat(JULIET, &id.to_string()).replace("<body>o</body>", &body));
+    }
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.say_available(&juliet, 0);
+    assert_eq!(world.handed(&juliet), 3, "a quarter of a megabyte, and what passed it");
+    assert_eq!(world.messages(&juliet), "0 1 2 3 4 5 6", "when it comes to each fence");
+}
+
+#[test]
+fn a_flush_goes_on_with_another_session_when_its_own_ends() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    for id in 0..150 {
+        world.send(&romeo, &chat(JULIET, &id.to_string()));
+    }
+    let balcony = world.managed("juliet@example.net/balcony");
+    let chamber = world.managed("juliet@example.net/chamber");
+    assert_eq!(world.handed(&balcony), 100);
+    let left = world.take_unfenced(&balcony);
+    world.end(&balcony, left);
+    let expected: Vec<_> = (0..150).map(|id| id.to_string()).collect();
+    let (ids, settles) = world.take_messages(&chamber);
+    assert_eq!(ids.split(' ').collect::<Vec<_>>(), expected);
+    world.settle(&settles);
+    assert_eq!((spool(&world).as_str(), world.router.spooling()), ("", 0));
+}
+
+#[test]
+fn a_session_that_takes_no_more_does_not_hold_up_another() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let balcony = world.managed("juliet@example.net/balcony");
+    let chamber = world.managed("juliet@example.net/chamber");
+    world.send(&romeo, &chat(JULIET, "1"));
+    for delivery in world.take(&balcony) {
+        world.router.undelivered(balcony.address(), delivery);
+    }
+    world.send(&romeo, &chat(JULIET, "2"));
+    assert_eq!(world.messages(&balcony), "");
+    assert_eq!(world.messages(&chamber), "1 2");
+    world.pass(600);
+    world.send(&romeo, &chat(JULIET, "3"));
+    assert_eq!(world.messages(&balcony), "3", "it is tried again");
+}

@@ -53,6 +53,8 @@ struct State {
     is_interested: bool,
     /// Under stream management: a delivery is confirmed by the client.
     is_managed: bool,
+    /// How often its stream began or ceased to take messages: odd while it takes none.
+    turns: u16,
 }
 
 /// What an idle client costs here, its reference counts apart: with them two cache lines, and a
@@ -132,6 +134,43 @@ impl Session {
             presence: std::mem::replace(&mut state.presence, availability.presence),
             priority: std::mem::replace(&mut state.priority, availability.priority),
         }
+    }
+
+    /// Whether it gets messages to the bare JID: it is available, its priority is not negative
+    /// (RFC 6121 §8.5.2.1.1).
+    pub fn is_ready(&self) -> bool {
+        let state = self.state.lock();
+        state.presence.is_some() && state.priority >= 0
+    }
+
+    /// The same, and its stream takes them now.
+    pub fn takes_messages(&self) -> bool {
+        let state = self.state.lock();
+        state.presence.is_some() && state.priority >= 0 && state.turns.is_multiple_of(2)
+    }
+
+    /// Its stream takes no messages for now. Names the time from now to when it does again, or
+    /// until this is said again.
+    pub fn shut(&self) -> u16 {
+        let mut state = self.state.lock();
+        state.turns = state.turns.wrapping_add(1) | 1;
+        state.turns
+    }
+
+    /// Whether its stream takes no messages.
+    pub fn is_shut(&self) -> bool {
+        !self.state.lock().turns.is_multiple_of(2)
+    }
+
+    /// Whether that is so since it was said that time.
+    pub fn is_shut_since(&self, turn: u16) -> bool {
+        self.state.lock().turns == turn
+    }
+
+    /// Its stream takes messages again.
+    pub fn open(&self) {
+        let mut state = self.state.lock();
+        state.turns = state.turns.wrapping_add(1) & !1;
     }
 
     /// Whether it gets roster pushes.

@@ -3,7 +3,7 @@
 use crate::Stanza;
 
 /// Names a delivery that somebody waits for; given out by the router, reported back when the
-/// client acknowledged it (XEP-0198 §4) or, without stream management, when it was written.
+/// client acknowledged it (XEP-0198 §4) or, without stream management, when its socket took it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Settle(pub u64);
 
@@ -38,11 +38,24 @@ pub struct Delivery {
     pub stanza: Stanza,
     /// Who waits for it, if anybody does.
     pub settle: Option<Settle>,
+    /// Of a message that nobody waits for, its place in the account's spool: its stream may refuse
+    /// it, and then its order among the others counts. Zero: it has none.
+    pub position: u64,
 }
 
 impl Delivery {
     /// A delivery that nobody waits for.
     pub fn untracked(stanza: Stanza) -> Delivery {
-        Delivery { stanza, settle: None }
+        Delivery { stanza, settle: None, position: 0 }
+    }
+
+    /// A delivery that somebody waits for.
+    pub fn tracked(stanza: Stanza, settle: Settle) -> Delivery {
+        Delivery { stanza, settle: Some(settle), position: 0 }
+    }
+
+    /// Whether a stream may refuse it: it can wait in the spool, or its sender is told.
+    pub fn can_wait(&self) -> bool {
+        self.settle.is_some() || self.position > 0
     }
 }

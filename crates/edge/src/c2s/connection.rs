@@ -9,6 +9,8 @@ use jackdaw_jid::BareJid;
 use jackdaw_session::Session;
 use jackdaw_stream::c2s::{self, C2s, Event};
 
+use super::Mail;
+use super::written::Written;
 use crate::{ConnectionId, TlsInfo};
 
 /// JIDs of a client certificate that are looked at. One is usual; thousands are an attack.
@@ -20,26 +22,76 @@ pub struct Connection {
     pub(super) stream: Option<C2s>,
     /// The bound session.
     pub(super) session: Option<Arc<Session>>,
-    /// What has to wait, if a stanza's answer is awaited.
-    pub(super) held: Option<Box<HeldBack>>,
-    /// Its session was resumed by this stream; mail goes after it.
-    pub(super) moved_to: Option<Box<ConnectionId>>,
+    /// What most do not have at most times.
+    aside: Option<Box<Aside>>,
+    /// What was written and nobody will confirm, until its socket has it.
+    pub(super) written: Option<Box<Written>>,
     /// The socket is gone, the session waits to be resumed.
     pub(super) is_kept: bool,
     pub(super) peer: IpAddr,
 }
 
-/// Events behind a stanza whose answer is awaited; at most what one buffer held.
-pub(super) struct HeldBack(pub(super) VecDeque<Event>);
+/// A session on its way from one stream to another (XEP-0198 §5).
+pub(super) enum Passage {
+    /// It was resumed by this stream; mail goes after it.
+    Moved(ConnectionId),
+    /// It is here, and mail on its way to the stream that had it is not. This mail, in order, waits
+    /// for that.
+    Behind(VecDeque<Mail>),
+}
+
+#[derive(Default)]
+struct Aside {
+    /// Events behind a stanza whose answer is awaited; at most what one buffer held.
+    held: Option<VecDeque<Event>>,
+    passage: Option<Passage>,
+}
 
 impl Connection {
     pub(super) fn new(stream: Option<C2s>, peer: IpAddr) -> Connection {
-        Connection { stream, session: None, held: None, moved_to: None, is_kept: false, peer }
+        Connection { stream, session: None, aside: None, written: None, is_kept: false, peer }
     }
 
     /// Whether later stanzas wait for the answer to an earlier one.
     pub(super) fn is_holding(&self) -> bool {
-        self.held.is_some()
+        self.aside.as_ref().is_some_and(|aside| aside.held.is_some())
+    }
+
+    /// Later stanzas wait, and so do these events.
+    pub(super) fn hold(&mut self, events: VecDeque<Event>) {
+        self.aside.get_or_insert_default().held = Some(events);
+    }
+
+    /// Later stanzas need not wait any longer; gives the events that did.
+    pub(super) fn release(&mut self) -> VecDeque<Event> {
+        let held = self.aside.as_mut().and_then(|aside| aside.held.take());
+        self.tidy();
+        held.unwrap_or_default()
+    }
+
+    /// Its session comes from another stream, or went to one.
+    pub(super) fn passage(&mut self) -> Option<&mut Passage> {
+        self.aside.as_mut()?.passage.as_mut()
+    }
+
+    pub(super) fn set_passage(&mut self, passage: Passage) {
+        self.aside.get_or_insert_default().passage = Some(passage);
+    }
+
+    /// The mail that waits for older mail. From now on none does.
+    pub(super) fn take_behind(&mut self) -> VecDeque<Mail> {
+        let is_behind = |passage: &mut Passage| matches!(passage, Passage::Behind(_));
+        let aside = self.aside.as_mut();
+        let passage = aside.and_then(|aside| aside.passage.take_if(is_behind));
+        self.tidy();
+        match passage {
+            Some(Passage::Behind(waiting)) => waiting,
+            Some(Passage::Moved(_)) | None => VecDeque::new(),
+        }
+    }
+
+    fn tidy(&mut self) {
+        self.aside.take_if(|aside| aside.held.is_none() && aside.passage.is_none());
     }
 }
 

@@ -9,7 +9,7 @@ use jackdaw_stanza::{Kind, Stanza};
 use jackdaw_stream::c2s::{Answer, C2s, Cx, Event, Outcome, Request};
 use jackdaw_stream::sasl::Mechanism;
 
-use super::connection::{HeldBack, StreamName};
+use super::connection::StreamName;
 use super::{C2sProtocol, Connection, Mail};
 use crate::Io;
 
@@ -21,7 +21,7 @@ impl C2sProtocol {
                 Event::Stanza { stanza, number } => {
                     if self.handle_stanza(io, connection, stanza, number) == Taken::Hold {
                         let rest = std::mem::take(&mut self.events);
-                        connection.held = Some(Box::new(HeldBack(rest)));
+                        connection.hold(rest);
                         if let Some(stream) = &mut connection.stream {
                             stream.pause();
                         }
@@ -29,9 +29,19 @@ impl C2sProtocol {
                     }
                 }
                 Event::Settled(settle) => self.shared.router.settled(settle),
+                Event::Room => {
+                    if let Some(session) = &connection.session {
+                        self.shared.router.has_room(session);
+                    }
+                }
                 Event::Numbered { settle, number } => {
                     if let Some(session) = &connection.session {
                         self.shared.router.numbered(session, settle, number);
+                    }
+                }
+                Event::Leaving => {
+                    if let Some(session) = &connection.session {
+                        self.shared.router.leaving(session);
                     }
                 }
                 Event::Record(h) => self.record(io, connection, h),
@@ -106,7 +116,9 @@ impl C2sProtocol {
     ) -> Option<R> {
         let now = io.now();
         let stream = connection.stream.as_mut()?;
-        let mut cx = Cx { now, out: io.out(), arena: &mut self.arena, events: &mut self.events };
+        let unsent = io.sending();
+        let mut cx =
+            Cx { now, out: io.out(), unsent, arena: &mut self.arena, events: &mut self.events };
         Some(call(stream, &mut cx))
     }
 
@@ -125,7 +137,13 @@ impl C2sProtocol {
         let Some(session) = connection.session.take() else { return };
         tracing::debug!(jid = %session.jid(), "session ended");
         let left = connection.stream.as_mut().map(C2s::take_unacknowledged).unwrap_or_default();
+        let at = session.address();
         self.shared.router.ended(&session, left);
+        for mail in connection.take_behind() {
+            if let Mail::Deliver(delivery) = mail {
+                self.shared.router.undelivered(at, delivery);
+            }
+        }
     }
 
     fn handle_request(
@@ -144,7 +162,12 @@ impl C2sProtocol {
                     self.call(io, connection, |stream, cx| stream.answer(cx, answer));
                 }
                 Mail::Surrendered(surrendered) => self.surrendered(io, connection, *surrendered),
-                Mail::Deliver(_) | Mail::Command(_) | Mail::Surrender(_) => {}
+                // No answer to a request.
+                Mail::Deliver(_)
+                | Mail::Late(_)
+                | Mail::Trail(_)
+                | Mail::Command(_)
+                | Mail::Surrender(_) => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What streams are told from outside.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,9 @@ use jackdaw_session::{Address, Session};
 use jackdaw_stanza::Delivery;
 use jackdaw_stream::c2s::{Answer, Detached, Resume, ResumeFailed};
 
+use super::connection::Passage;
+use super::outbox::keeps_order;
+use super::written::Fate;
 use super::{C2sProtocol, Connection, stream_error};
 use crate::{ConnectionId, Io, WorkerIo};
 
@@ -26,7 +30,15 @@ pub enum Mail {
     Surrender(Box<Surrender>),
     /// The session, for the stream that asked for it.
     Surrendered(Box<Surrendered>),
+    /// Mail that was on its way to the stream that had the session before.
+    Late(Box<Mail>),
+    /// Sent after such mail by the stream that has the session now, to come back behind it.
+    Trail(ConnectionId),
 }
+
+/// Mail that waits for what was sent before it to the stream that had the session. That comes
+/// within a turn or two of its worker; more than this goes to the spool instead.
+const BEHIND_MAX: usize = 1_024;
 
 /// Who wants a session, and by what right.
 pub struct Surrender {
@@ -38,6 +50,8 @@ pub struct Surrender {
 
 /// A session that is handed over, or why not.
 pub struct Surrendered {
+    /// The stream that had it; none if it comes from its record.
+    pub from: Option<ConnectionId>,
     /// Which.
     pub session: Arc<Session>,
     /// Its state.
@@ -59,9 +73,24 @@ impl C2sProtocol {
         connection: &mut Connection,
         mail: Mail,
     ) {
-        if let Some(moved) = connection.moved_to.as_deref().copied() {
-            return self.forward(io, moved, mail);
+        match connection.passage() {
+            None => {}
+            Some(&mut Passage::Moved(to)) => return self.send_after(io, to, mail),
+            Some(Passage::Behind(waiting)) if keeps_order(&mail) => {
+                return match mail {
+                    Mail::Deliver(delivery) if waiting.len() >= BEHIND_MAX => {
+                        self.shared.router.undelivered(address(io.id()), delivery);
+                    }
+                    mail => waiting.push_back(mail),
+                };
+            }
+            Some(Passage::Behind(_)) => {}
         }
+        self.handle_in_turn(io, connection, mail);
+    }
+
+    /// Handles mail before which nothing has to come.
+    fn handle_in_turn(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, mail: Mail) {
         match mail {
             Mail::Deliver(delivery) => self.deliver(io, connection, delivery),
             Mail::Command(command) => self.command(io, connection, command),
@@ -79,15 +108,40 @@ impl C2sProtocol {
                 self.do_events(io, connection);
                 io.resume_reading();
             }
+            Mail::Late(mail) => self.handle_in_turn(io, connection, *mail),
+            Mail::Trail(by) if by == io.id() => self.catch_up(io, connection),
+            // The session has gone on from there.
+            Mail::Trail(_) => {}
+        }
+    }
+
+    /// Everything that was sent to the stream that had the session before has come.
+    fn catch_up(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        for mail in connection.take_behind() {
+            self.handle_in_turn(io, connection, mail);
         }
     }
 
     fn deliver(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, delivery: Delivery) {
         let here = address(io.id());
+        let fate = Fate::of(connection, &delivery);
         let sent = self
             .with_stream(io, connection, |stream, cx| stream.send(cx, delivery).map_err(Box::new));
-        if let Some(Err(delivery)) = sent {
-            self.shared.router.undelivered(here, *delivery);
+        match (sent, fate) {
+            (Some(Ok(())), Some(fate)) => self.note_written(io, connection, fate),
+            (Some(Ok(())) | None, _) => {}
+            (Some(Err(delivery)), _) => {
+                self.shared.router.undelivered(here, *delivery);
+                self.send_local(io);
+            }
+        }
+    }
+
+    /// The router's fence: everything that it handed over before is here.
+    fn fence(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        let takes_more = self.with_stream(io, connection, |stream, cx| stream.fence(cx));
+        if let Some(session) = connection.session.clone() {
+            self.shared.router.fenced(&session, takes_more == Some(true));
             self.send_local(io);
         }
     }
@@ -102,6 +156,9 @@ impl C2sProtocol {
             Command::Recorded(h) => {
                 self.with_stream(io, connection, |stream, cx| stream.recorded(cx, h));
             }
+            Command::Left => {
+                self.with_stream(io, connection, |stream, cx| stream.left(cx));
+            }
             Command::Write(number) => {
                 self.with_stream(io, connection, |stream, cx| stream.release(cx, number));
             }
@@ -112,13 +169,13 @@ impl C2sProtocol {
                 }
             }
             Command::Release => {
-                let held = connection.held.take();
-                self.events.extend(held.into_iter().flat_map(|held| held.0));
+                self.events.extend(connection.release());
                 self.with_stream(io, connection, |stream, cx| stream.resume(cx));
                 if !connection.is_holding() {
                     io.resume_reading();
                 }
             }
+            Command::Fence => self.fence(io, connection),
             Command::Close(condition) => {
                 let error = stream_error(condition);
                 self.with_stream(io, connection, |stream, cx| stream.close(cx, Some(error)));
@@ -136,20 +193,23 @@ impl C2sProtocol {
         let Some(session) = connection.session.clone() else {
             return self.answer_elsewhere(io, surrender.to, not_found());
         };
+        // It goes on from here with what has come; hardly anybody resumes that fast.
+        self.catch_up(io, connection);
         let outcome =
             self.with_stream(io, connection, |stream, cx| stream.detach(cx, &surrender.resume));
         let outcome = outcome.unwrap_or(Err(ResumeFailed::NotFound { h: None }));
         if outcome.is_ok() {
             // What still comes here is sent after it, behind the session itself.
             self.remember_move(io.now(), io.id(), surrender.to);
-            connection.moved_to = Some(Box::new(surrender.to));
+            connection.set_passage(Passage::Moved(surrender.to));
             connection.session = None;
             if connection.is_kept {
                 io.free();
             }
         }
         reach(Point::ResumeSurrendered);
-        let mail = Mail::Surrendered(Box::new(Surrendered { session, outcome }));
+        let from = Some(io.id());
+        let mail = Mail::Surrendered(Box::new(Surrendered { from, session, outcome }));
         self.forward(io, surrender.to, mail);
     }
 
@@ -160,12 +220,17 @@ impl C2sProtocol {
         connection: &mut Connection,
         surrendered: Surrendered,
     ) {
-        let Surrendered { session, outcome } = surrendered;
+        let Surrendered { from, session, outcome } = surrendered;
         let answer = match outcome {
             Ok(detached) => {
                 // Not before: mail that came first would find no session here.
                 session.set_address(address(io.id()));
                 connection.session = Some(session);
+                if let Some(from) = from {
+                    // Who sends to this stream from now on may have sent to the other one before.
+                    connection.set_passage(Passage::Behind(VecDeque::new()));
+                    self.shared.outbox.send_last(from, Mail::Trail(io.id()));
+                }
                 Answer::Resumed(detached)
             }
             Err(failed) => Answer::ResumeFailed(failed),
@@ -189,6 +254,15 @@ impl C2sProtocol {
         }
     }
 
+    /// Sends mail after a session that has gone to another stream.
+    fn send_after(&mut self, io: &mut WorkerIo<'_, Mail>, to: ConnectionId, mail: Mail) {
+        let mail = match mail {
+            mail if keeps_order(&mail) => Mail::Late(Box::new(mail)),
+            mail => mail,
+        };
+        self.forward(io, to, mail);
+    }
+
     fn remember_move(&mut self, now: Instant, from: ConnectionId, to: ConnectionId) {
         self.forget_moved(now);
         self.moved.insert(from, to);
@@ -203,7 +277,7 @@ impl C2sProtocol {
         mail: Mail,
     ) {
         if let Some(moved) = self.moved.get(&to).copied() {
-            return self.forward(io, moved, mail);
+            return self.send_after(io, moved, mail);
         }
         let router = &self.shared.router;
         match mail {
@@ -214,12 +288,15 @@ impl C2sProtocol {
             // The stream that bound, or resumed, is gone before it heard of it: so is the session.
             Mail::Bound(session) => router.ended(&session, Vec::new()),
             Mail::Surrendered(surrendered) => {
-                let Surrendered { session, outcome } = *surrendered;
+                let Surrendered { session, outcome, .. } = *surrendered;
                 if let Ok(detached) = outcome {
                     router.ended(&session, detached.into_unacknowledged());
                 }
             }
-            Mail::Command(_) | Mail::Answer(_) => {}
+            Mail::Late(mail) => self.mail_for_nobody(io, to, *mail),
+            // Nothing follows what nobody remembers.
+            Mail::Trail(by) if by != to => self.forward(io, by, Mail::Trail(by)),
+            Mail::Command(_) | Mail::Answer(_) | Mail::Trail(_) => {}
         }
     }
 }

@@ -15,6 +15,7 @@ mod pool;
 mod requests;
 mod shared;
 mod tokens;
+mod written;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -49,6 +50,9 @@ pub struct C2sProtocol {
     events: VecDeque<Event>,
     /// Whether a call further out is handing on local mail.
     is_delivering: bool,
+    /// Empty queues of what was written.
+    #[expect(clippy::vec_box, reason = "connections have them in boxes")]
+    spare: Vec<Box<written::Written>>,
     /// Streams of this worker that were resumed elsewhere.
     moved: HashMap<ConnectionId, ConnectionId>,
     moved_at: VecDeque<(Instant, ConnectionId)>,
@@ -64,6 +68,7 @@ impl C2sProtocol {
             arena: Arena::new(),
             events: VecDeque::new(),
             is_delivering: false,
+            spare: Vec::new(),
             moved: HashMap::new(),
             moved_at: VecDeque::new(),
         }
@@ -198,6 +203,16 @@ impl Protocol for C2sProtocol {
         self.with_stream(io, connection, |stream, cx| stream.handle_timeout(cx));
     }
 
+    fn writable(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection) {
+        self.enter();
+        self.with_stream(io, connection, |stream, cx| stream.drained(cx));
+    }
+
+    fn sent(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, send: u8) {
+        self.settle_sent(connection, send);
+        self.send_local(io);
+    }
+
     fn mail(&mut self, io: &mut Io<'_, Mail>, connection: &mut Connection, mail: Mail) {
         self.enter();
         self.handle_mail(io, connection, mail);
@@ -245,12 +260,14 @@ impl Protocol for C2sProtocol {
         match stream.handle_disconnect(now) {
             Disconnected::Resumable => {
                 connection.is_kept = true;
+                self.give_back_unsent(io, connection);
                 self.do_events(io, connection);
                 Fate::Keep
             }
             Disconnected::Over => {
                 self.do_events(io, connection);
                 self.end_session(connection);
+                self.give_back_unsent(io, connection);
                 self.send_local(io);
                 Fate::Free
             }

@@ -55,10 +55,14 @@ pub(super) fn pass_local(io: &mut WorkerIo<'_, Mail>, here: ConnectionId) -> boo
     })
 }
 
-/// Whether the mail has its place among others for the same stream. Answers have none, and errors
+/// Whether the mail has its place among others for the same stream, as stanzas have, and the fences
+/// between them. Answers have none, and errors
 /// are answers: they go out before whatever came in behind their request is looked at.
-fn keeps_order(mail: &Mail) -> bool {
-    let Mail::Deliver(delivery) = mail else { return false };
+pub(super) fn keeps_order(mail: &Mail) -> bool {
+    let delivery = match mail {
+        Mail::Deliver(delivery) => delivery,
+        mail => return matches!(mail, Mail::Command(Command::Fence)),
+    };
     let is_result = matches!(delivery.stanza.kind_and_type(), Type::Iq(IqType::Result));
     !is_result && !delivery.stanza.is_error()
 }
@@ -89,6 +93,11 @@ impl StreamOutbox {
             LOCAL.with_borrow_mut(|local| local.push_back((to, mail)));
             return Ok(());
         }
+        self.send_behind(to, mail)
+    }
+
+    /// Sends behind everything that any thread has sent to this worker before.
+    fn send_behind(&self, to: ConnectionId, mail: Mail) -> Result<(), Mail> {
         match self.mailbox.get() {
             Some(mailbox) => mailbox.send(to, mail),
             None => Err(mail),
@@ -107,6 +116,13 @@ impl StreamOutbox {
         }
     }
 
+    /// Sends what must arrive, behind everything that any thread has sent to this worker before.
+    pub(super) fn send_last(&self, to: ConnectionId, mail: Mail) {
+        if let Err(mail) = self.send_behind(to, mail) {
+            self.keep(to, mail);
+        }
+    }
+
     fn keep(&self, to: ConnectionId, mail: Mail) {
         self.overflow.lock().push_back((to, mail));
         self.overflowing.fetch_add(1, Ordering::Release);
@@ -117,6 +133,7 @@ impl StreamOutbox {
     pub(super) fn overflow(&self, to: ConnectionId, mail: Mail, router: &Arc<Router>) {
         match mail {
             Mail::Deliver(delivery) => router.undelivered(super::mail::address(to), delivery),
+            Mail::Late(mail) => self.overflow(to, *mail, router),
             mail => self.keep(to, mail),
         }
     }
@@ -162,7 +179,7 @@ mod tests {
     fn delivery(xml: &'static str) -> Delivery {
         let bytes = Bytes::from_static(xml.as_bytes());
         let stanza = Stanza::parse(bytes, &Scope::client(), &Limits::trusted()).unwrap();
-        Delivery { stanza, settle: None }
+        Delivery::untracked(stanza)
     }
 
     #[test]

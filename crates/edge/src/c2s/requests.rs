@@ -214,7 +214,7 @@ async fn restore(shared: Arc<C2sShared>, resume: Resume, here: ConnectionId) -> 
                 unacknowledged,
             };
             let outcome = Ok(Box::new(restored.into()));
-            Some(Mail::Surrendered(Box::new(Surrendered { session, outcome })))
+            Some(Mail::Surrendered(Box::new(Surrendered { session, outcome, from: None })))
         }
         Ok(Restoring::Live(session)) => {
             ask_for(&shared, &session, here, resume);

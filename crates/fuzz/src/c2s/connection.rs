@@ -206,8 +206,13 @@ impl Connection {
         read: usize,
         call: impl FnOnce(&mut C2s, &mut Cx<'_>),
     ) {
-        let mut cx =
-            Cx { now, out: &mut self.out, arena: &mut self.arena, events: &mut self.events };
+        let mut cx = Cx {
+            now,
+            out: &mut self.out,
+            unsent: 0,
+            arena: &mut self.arena,
+            events: &mut self.events,
+        };
         call(&mut self.c2s, &mut cx);
         let written = std::mem::take(&mut self.out);
         assert!(written.len() <= OUTPUT_BYTES_MAX + OUTPUT_FACTOR_MAX * read, "out of proportion");
@@ -254,9 +259,11 @@ impl Connection {
                     assert!(!self.is_closed, "a connection that is closed twice");
                     self.is_closed = true;
                 }
+                Event::Leaving => self.call(now, ledger, 0, C2s::left),
                 Event::Record(h) => self.call(now, ledger, 0, |c2s, cx| c2s.recorded(cx, h)),
                 Event::Numbered { .. } => unreachable!("nothing that is held is delivered"),
                 Event::Settled(_)
+                | Event::Room
                 | Event::Resumed { .. }
                 | Event::ClientState(_)
                 | Event::SmEnabled { .. }
@@ -342,10 +349,11 @@ impl Connection {
         let stanza = stanza.from(from).to(to).build();
         // It may be settled before the call returns.
         number.into_iter().for_each(|number| ledger.open(number));
-        let delivery = Delivery { stanza, settle: number.map(Settle) };
+        let delivery = Delivery { stanza, settle: number.map(Settle), position: 0 };
         let mut refused = false;
         self.call(now, ledger, 0, |c2s, cx| refused = c2s.send(cx, delivery).is_err());
-        if refused {
+        // Without stream management it is settled when the socket has it.
+        if refused || !self.c2s.is_sm_enabled() {
             number.into_iter().for_each(|number| ledger.close(number));
         }
         self.handle_events(now, &mut None, ledger);

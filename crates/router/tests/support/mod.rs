@@ -40,6 +40,7 @@ const HOST: &str = "example.net";
 pub struct Streams {
     delivered: Mutex<BTreeMap<u32, Vec<Delivery>>>,
     commands: Mutex<Vec<(u32, Command)>>,
+    fences: Mutex<Vec<u32>>,
     full: Mutex<HashSet<u32>>,
 }
 
@@ -53,7 +54,10 @@ impl Outbox for Streams {
     }
 
     fn command(&self, to: Address, command: Command) {
-        self.commands.lock().push((to.slot, command));
+        match command {
+            Command::Fence => self.fences.lock().push(to.slot),
+            command => self.commands.lock().push((to.slot, command)),
+        }
     }
 }
 
@@ -249,8 +253,33 @@ impl World {
         self.router.accept(session, parse(xml), Some(number))
     }
 
-    /// Runs what was spawned until nothing moves any more.
+    /// Runs what was spawned, and has streams answer to fences, until nothing moves any more.
     pub fn run(&self) {
+        loop {
+            self.run_tasks();
+            if !self.reach_fences() {
+                return;
+            }
+        }
+    }
+
+    /// Every stream comes to the fences that were sent to it. False if there were none.
+    fn reach_fences(&self) -> bool {
+        let fences = std::mem::take(&mut *self.streams.fences.lock());
+        for slot in &fences {
+            let is_full = self.streams.full.lock().contains(slot);
+            let found = ["romeo", "juliet"].iter().find_map(|name| {
+                let sessions = self.router.services().sessions.of(&format!("{name}@{HOST}"));
+                sessions.into_iter().find(|session| session.address().slot == *slot)
+            });
+            if let Some(session) = found {
+                self.router.fenced(&session, !is_full);
+            }
+        }
+        !fences.is_empty()
+    }
+
+    fn run_tasks(&self) {
         let mut context = Context::from_waker(Waker::noop());
         loop {
             let tasks = std::mem::take(&mut *self.tasks.spawned.lock());
@@ -296,8 +325,22 @@ impl World {
         }
     }
 
+    /// How many messages the session was handed, before its stream came to a fence.
+    pub fn handed(&self, session: &Session) -> usize {
+        let delivered = self.streams.delivered.lock();
+        let handed = delivered.get(&session.address().slot).map_or(&[][..], Vec::as_slice);
+        handed.iter().filter(|delivery| delivery.stanza.message_type().is_some()).count()
+    }
+
+    /// What the session was handed since the last look, while its stream does not come to fences.
+    pub fn take_unfenced(&self, session: &Session) -> Vec<Delivery> {
+        let slot = session.address().slot;
+        self.streams.delivered.lock().remove(&slot).unwrap_or_default()
+    }
+
     /// What the session was handed since the last look.
     pub fn take(&self, session: &Session) -> Vec<Delivery> {
+        while self.reach_fences() {}
         let slot = session.address().slot;
         self.streams.delivered.lock().remove(&slot).unwrap_or_default()
     }

@@ -202,6 +202,11 @@ fn stream_limits(config: &Config) -> StreamLimits {
         bytes_before_auth_max: defaults
             .bytes_before_auth_max
             .max(config.limits.stanza_preauth_bytes_max.saturating_mul(4)),
+        // One stanza may pass it, and must not have the connection cut off.
+        unsent_bytes_max: defaults.unsent_bytes_max.min(
+            (config.limits.outbox_bytes_max.saturating_sub(config.limits.stanza_bytes_max) / 2)
+                as usize,
+        ),
     }
 }
 

@@ -50,12 +50,16 @@ impl C2s {
     }
 
     /// The client closed its stream, and with it its session (XEP-0198 §7). What it sent last it
-    /// may still learn to be accepted; else it would send it again next time.
+    /// may still learn to be accepted; else it would send it again next time. And what it
+    /// acknowledged is to be durable, where the session could be resumed after a crash: it would
+    /// get it again in its next one.
     pub(super) fn handle_stream_close(&mut self, cx: &mut Cx<'_>) {
+        let is_on_record = self.state.sm_mut().is_some_and(|sm| sm.inbound.leave());
         match std::mem::replace(&mut self.state, State::Taken) {
             State::Established(session)
-                if session.sm.as_ref().is_some_and(|sm| !sm.inbound.is_accepted()) =>
+                if session.sm.as_ref().is_some_and(|sm| !sm.inbound.may_leave()) =>
             {
+                cx.events.extend(is_on_record.then_some(Event::Leaving));
                 self.timers.stop_all();
                 self.timers.set(Timer::Answer, cx.now + ACK_DELAY_MAX);
                 self.state = State::Leaving(Box::new(session));
@@ -114,7 +118,7 @@ impl C2s {
         Some(Suspended {
             accepted: sm.inbound.accepted(),
             first: sm.outbound.acknowledged().wrapping_add(1),
-            unacknowledged: Detached(session).into_unacknowledged(),
+            unacknowledged: Detached { session, gate: self.gate }.into_unacknowledged(),
         })
     }
 
@@ -196,7 +200,8 @@ impl C2s {
                 self.end(cx);
             }
             Answer::Resumed(detached) => {
-                self.state = State::Established(detached.0);
+                self.gate = detached.gate;
+                self.state = State::Established(detached.session);
                 self.wait_for_resumption(cx.now);
             }
             Answer::Sasl(_)

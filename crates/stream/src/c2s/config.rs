@@ -114,16 +114,20 @@ pub struct StreamLimits {
     pub after_auth: Limits,
     /// All bytes of a stream before authentication, white space too.
     pub bytes_before_auth_max: u32,
+    /// What may wait for the socket of a client without stream management until
+    /// [`send`](super::C2s::send) refuses messages.
+    pub unsent_bytes_max: usize,
 }
 
 /// 64 kB are three headers, the allowed attempts at SASL with long certificates or tokens, and
-/// ample room.
+/// ample room. Half a megabyte is more than the kernel takes at once.
 impl Default for StreamLimits {
     fn default() -> StreamLimits {
         StreamLimits {
             before_auth: Limits::before_auth(),
             after_auth: Limits::after_auth(),
             bytes_before_auth_max: 64 * 1024,
+            unsent_bytes_max: 512 * 1024,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A session between two streams.
 
+use super::gate::Gate;
 use super::ids::SmId;
 use super::outgoing::Outgoing;
 use super::session::Session;
@@ -14,7 +15,10 @@ use jackdaw_stanza::Delivery;
 /// ([`Answer::Resumed`](super::Answer::Resumed)): with it the stanzas would be lost.
 #[derive(Debug)]
 #[must_use = "the session's unacknowledged stanzas are in it"]
-pub struct Detached(pub(super) Session);
+pub struct Detached {
+    pub(super) session: Session,
+    pub(super) gate: Gate,
+}
 
 /// What a session leaves that is to be resumed after a restart.
 #[derive(Debug)]
@@ -51,24 +55,24 @@ impl From<Restored> for Detached {
         let mut session = Session::new(jid, id.session());
         let sm = Sm::restored(id, resume_secs, handled, acknowledged, queue);
         session.sm = Some(Box::new(sm));
-        Detached(session)
+        Detached { session, gate: Gate::default() }
     }
 }
 
 impl Detached {
     /// Whose session it is.
     pub fn jid(&self) -> &FullJid {
-        &self.0.jid
+        &self.session.jid
     }
 
     /// What the client has not confirmed, in order: for another resource, or the offline store,
     /// where the stream that asked for the session is gone.
     pub fn into_unacknowledged(self) -> Vec<Delivery> {
-        self.0.into_unacknowledged().into_iter().filter_map(Outgoing::into_delivery).collect()
+        self.session.into_unacknowledged().into_iter().filter_map(Outgoing::into_delivery).collect()
     }
 
     /// The number of the session.
     pub fn session(&self) -> u64 {
-        self.0.number
+        self.session.number
     }
 }

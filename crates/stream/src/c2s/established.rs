@@ -194,6 +194,7 @@ impl C2s {
         sm.outbound
             .acknowledge(h, |settle| cx.events.push_back(Event::Settled(settle)))
             .map_err(|error| StreamError::handled_count_too_high(error.h, error.send_count))?;
+        self.tell_room(cx);
         self.ask_if_due(cx);
         Ok(())
     }
@@ -245,13 +246,20 @@ impl C2s {
         self.got_on(cx, step);
     }
 
+    /// What a client that leaves has acknowledged is durable.
+    pub fn left(&mut self, cx: &mut Cx<'_>) {
+        let Some(sm) = self.state.sm_mut() else { return };
+        sm.inbound.left();
+        self.got_on(cx, Step::Nothing);
+    }
+
     /// More is accepted, or on record, and somebody may have waited for it.
     fn got_on(&mut self, cx: &mut Cx<'_>, step: Step) {
         let Some(sm) = self.state.sm_mut() else { return };
-        let (is_caught_up, is_accepted) = (sm.inbound.is_caught_up(), sm.inbound.is_accepted());
+        let (is_caught_up, may_leave) = (sm.inbound.is_caught_up(), sm.inbound.may_leave());
         match &self.state {
             State::CatchingUp(_) if is_caught_up => self.stop_catching_up(cx),
-            State::Leaving(_) if is_accepted => self.close(cx, None),
+            State::Leaving(_) if may_leave => self.close(cx, None),
             State::Established(_) => self.take_step(cx, step),
             _ if step == Step::Tell => {}
             _ => self.take_step(cx, step),

@@ -23,9 +23,11 @@ pub enum Event {
         /// Under stream management, its number, for [`accepted`](super::C2s::accepted).
         number: Option<u32>,
     },
-    /// A delivery that somebody waits for was acknowledged by the client or, without stream
-    /// management, written.
+    /// A delivery that somebody waits for was acknowledged by the client.
     Settled(Settle),
+    /// There is room for deliveries that can wait, after [`send`](super::C2s::send) refused one, or
+    /// [`fence`](super::C2s::fence) said that there is none.
+    Room,
     /// A delivery that is held has its number in the session: make it durable, then call
     /// [`release`](super::C2s::release).
     Numbered {
@@ -37,6 +39,9 @@ pub enum Event {
     /// So many stanzas of the client are accepted: have the record of the session say so, then call
     /// [`recorded`](super::C2s::recorded). Until then the client is not told.
     Record(u32),
+    /// The client of a session on record leaves: make durable what it acknowledged, then call
+    /// [`left`](super::C2s::left).
+    Leaving,
     /// A session goes on here, and its client was told `h`: it sends again what follows.
     Resumed {
         /// What it was told.

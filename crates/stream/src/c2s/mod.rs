@@ -23,6 +23,7 @@ mod detached;
 mod established;
 mod event;
 mod features;
+mod gate;
 mod header;
 mod ids;
 mod inline;
@@ -50,6 +51,7 @@ pub use event::{
 pub use ids::{Seed, SmId};
 pub use transport::{StartTls, TlsInfo, Transport};
 
+use self::gate::Gate;
 use self::ids::Ids;
 use self::input::Input;
 use self::negotiation::Negotiation;
@@ -77,6 +79,8 @@ pub struct Cx<'a> {
     pub now: Instant,
     /// Bytes to the peer, before TLS.
     pub out: &'a mut Vec<u8>,
+    /// Bytes that were taken from `out` and that the socket has not taken.
+    pub unsent: usize,
     /// Where stanzas are copied to.
     pub arena: &'a mut Arena,
     /// What happened, for the driver.
@@ -106,6 +110,7 @@ pub struct C2s {
     is_paused: bool,
     /// Whether our own stream header is out.
     is_open: bool,
+    gate: Gate,
     stats: Stats,
 }
 
@@ -134,6 +139,7 @@ impl C2s {
             is_probing: false,
             is_paused: false,
             is_open: false,
+            gate: Gate::default(),
             stats: Stats::default(),
         }
     }
@@ -244,7 +250,7 @@ impl C2s {
                 Ok(State::ExpectBind)
             }
             (State::Resuming(resume), Answer::Resumed(detached)) => {
-                self.resumed(cx, &resume, detached.0, None)
+                self.resumed(cx, &resume, *detached, None)
             }
             (State::Resuming(_), Answer::ResumeFailed(failed)) => self.resume_failed(cx, failed),
             (State::Enabling(enabling), Answer::Enabled(kept)) => {
@@ -280,9 +286,22 @@ impl C2s {
         self.is_paused || self.state.is_window_full()
     }
 
-    /// Sends a delivery to the client. It comes back where there is no session, and where the
-    /// client has left too many unacknowledged.
+    /// Sends a delivery to the client. Without stream management nobody will confirm it: it is
+    /// settled when the socket has taken what is in the buffer now. It comes back where there
+    /// is no session, and, if it [can wait](Delivery::can_wait), where the client has left too
+    /// many unacknowledged or, without stream management, unread. From then on everything that
+    /// can wait comes back, until a [`fence`](C2s::fence): so nothing overtakes what came back.
+    ///
+    /// What cannot wait passes that bound, up to one at which the session ends.
     pub fn send(&mut self, cx: &mut Cx<'_>, delivery: Delivery) -> Result<(), Delivery> {
+        let is_full = self.state.session().is_some_and(|session| session.is_full(&self.config, cx));
+        if delivery.can_wait() && !self.gate.lets_pass(is_full) {
+            return Err(delivery);
+        }
+        if is_full && self.state.session().is_some_and(|s| s.is_overfull(&self.config)) {
+            self.close(cx, Some(StreamError::resource_constraint()));
+            return Err(delivery);
+        }
         let (session, socket) = match &mut self.state {
             State::Established(session) => (session, Socket::Open),
             State::Enabling(enabling) => (&mut enabling.session, Socket::Open),
@@ -290,12 +309,40 @@ impl C2s {
             State::Detached(session) => (&mut **session, Socket::Gone),
             _ => return Err(delivery),
         };
-        let asked = session.send(&self.config, cx, socket, delivery)?;
+        let asked = session.send(&self.config, cx, socket, delivery);
         self.stats.stanzas_sent += 1;
         if asked == Asked::Yes {
             self.probed(cx.now);
         }
         Ok(())
+    }
+
+    /// Everything that was handed to the stream before has come to it, and what it refused is with
+    /// whoever handed it over. Says whether it takes deliveries that can wait, again or still. If
+    /// not, it refuses them, and [`Event::Room`] comes when another fence is worth while.
+    pub fn fence(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(session) = self.state.session() else { return false };
+        let takes_more = match self.gate.is_shut() {
+            true => session.has_room(&self.config, cx),
+            false => session.takes_more(&self.config, cx),
+        };
+        self.gate = if takes_more { Gate::Open } else { Gate::Shut };
+        takes_more
+    }
+
+    /// The socket took what was waiting for it.
+    pub fn drained(&mut self, cx: &mut Cx<'_>) {
+        self.tell_room(cx);
+    }
+
+    /// Says that there is room, if somebody waits for that.
+    fn tell_room(&mut self, cx: &mut Cx<'_>) {
+        if self.gate.owes_room()
+            && self.state.session().is_some_and(|session| session.has_room(&self.config, cx))
+        {
+            self.gate = Gate::Told;
+            cx.events.push_back(Event::Room);
+        }
     }
 
     /// The number of this delivery is durable: it may be written, if it was held. Numbers become

@@ -54,7 +54,7 @@ impl Outgoing {
                 return None;
             }
         };
-        Some(Delivery { stanza, settle: self.settle.map(Settle::released) })
+        Some(Delivery { stanza, settle: self.settle.map(Settle::released), position: 0 })
     }
 }
 

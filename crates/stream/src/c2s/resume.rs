@@ -121,10 +121,12 @@ impl C2s {
         &mut self,
         cx: &mut Cx<'_>,
         resume: &Resume,
-        mut session: Session,
+        detached: Detached,
         completion: Option<Completion>,
     ) -> Result<State, StreamError> {
         reach(Point::ResumeArrived);
+        let Detached { mut session, gate } = detached;
+        self.gate = gate;
         let Some(sm) = &mut session.sm else { return Err(StreamError::internal_server_error()) };
         // `detach` checked it, but another driver may bring it here.
         sm.outbound
@@ -168,7 +170,9 @@ impl C2s {
         if let State::Established(mut session) = state {
             session.ask_again(cx);
             self.probed(cx.now);
-            return State::Established(session);
+            self.state = State::Established(session);
+            self.tell_room(cx);
+            return std::mem::replace(&mut self.state, State::Taken);
         }
         state
     }
@@ -197,7 +201,8 @@ impl C2s {
                 return Err(ResumeFailed::HandledCountTooHigh { h, send_count });
             }
         }
-        self.take_session(cx).map(|session| Box::new(Detached(session)))
+        let gate = self.gate;
+        self.take_session(cx).map(|session| Box::new(Detached { session, gate }))
     }
 
     fn take_session(&mut self, cx: &mut Cx<'_>) -> Result<Session, ResumeFailed> {

@@ -161,7 +161,7 @@ impl C2s {
             }
             Answer::Fast(Err(failure)) => self.refuse_sasl2(cx, &failure),
             Answer::Resumed(detached) => match completion.resuming.take() {
-                Some(resume) => self.resumed(cx, &resume, detached.0, Some(completion)),
+                Some(resume) => self.resumed(cx, &resume, *detached, Some(completion)),
                 None => Err(StreamError::internal_server_error()),
             },
             Answer::ResumeFailed(failed @ ResumeFailed::NotFound { .. }) => {

@@ -8,7 +8,7 @@ use super::outgoing::Outgoing;
 use super::sm::Sm;
 use crate::xml::{attribute, declare};
 use jackdaw_jid::FullJid;
-use jackdaw_stanza::{Delivery, Settle, ns};
+use jackdaw_stanza::{Delivery, ns};
 
 /// The state of a session, which outlives its socket if it can be resumed.
 #[derive(Debug)]
@@ -28,6 +28,11 @@ pub(super) enum Socket {
     /// They wait for a resumption.
     Gone,
 }
+
+/// How much more than the bound on what can wait may be unacknowledged in all, as what cannot wait
+/// passes it: presence of a whole roster, answers, pushes. With the usual numbers as many bytes as
+/// may wait for a socket.
+const OVERFULL: usize = 8;
 
 /// Whether an acknowledgement was requested, which is a probe of the peer too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,33 +55,29 @@ impl Session {
         self.sm.as_ref().is_some_and(|sm| sm.is_resumable() && sm.inbound.is_on_record())
     }
 
-    /// Sends, queues or holds back a delivery. At the bound it comes back, and the caller does
-    /// with it what it does where there is no session.
+    /// Sends, queues or holds back a delivery.
     pub fn send(
         &mut self,
         config: &C2sConfig,
         cx: &mut Cx<'_>,
         socket: Socket,
         delivery: Delivery,
-    ) -> Result<Asked, Delivery> {
-        if self.is_full(config) {
-            return Err(delivery);
-        }
+    ) -> Asked {
         let importance = match self.held {
             Some(_) => importance(&delivery),
             None => Importance::Important,
         };
         match (&mut self.held, importance) {
             (Some(_), Importance::Useless) => {
-                if let Some(settle) = delivery.settle {
-                    cx.events.push_back(Event::Settled(settle));
-                }
-                return Ok(Asked::No);
+                // Without stream management whoever sends it settles it.
+                let settle = delivery.settle.filter(|_| self.sm.is_some());
+                cx.events.extend(settle.map(Event::Settled));
+                return Asked::No;
             }
             (Some(held), Importance::CanWait) => {
                 held.push(&delivery);
                 if !held.is_full(&config.csi) {
-                    return Ok(Asked::No);
+                    return Asked::No;
                 }
                 self.flush(cx, socket);
             }
@@ -85,16 +86,50 @@ impl Session {
                 self.write(cx, socket, &delivery);
             }
         }
-        Ok(self.ask(config, cx, socket))
+        self.ask(config, cx, socket)
     }
 
-    /// Whether the client left as much unacknowledged as it may. One stanza may pass the bound on
-    /// bytes, so that any stanza can be sent.
-    fn is_full(&self, config: &C2sConfig) -> bool {
-        let Some(sm) = &self.sm else { return false };
+    /// Whether the client left as much unacknowledged as it may or, if it acknowledges nothing,
+    /// unread. One stanza may pass the bound on bytes, so that any stanza can be sent.
+    pub fn is_full(&self, config: &C2sConfig, cx: &Cx<'_>) -> bool {
+        match &self.sm {
+            Some(sm) => {
+                self.is_above(sm, config.sm.unacked_stanzas_max, config.sm.unacked_bytes_max)
+            }
+            None => cx.out.len() + cx.unsent >= config.limits.unsent_bytes_max.max(1),
+        }
+    }
+
+    /// Whether so much is unacknowledged that the session cannot go on.
+    pub fn is_overfull(&self, config: &C2sConfig) -> bool {
+        let (stanzas, bytes) = (config.sm.unacked_stanzas_max, config.sm.unacked_bytes_max);
+        self.sm.as_ref().is_some_and(|sm| {
+            self.is_above(sm, stanzas.saturating_mul(OVERFULL), bytes.saturating_mul(OVERFULL))
+        })
+    }
+
+    /// Whether there is room for much more, so that it is worth beginning anew.
+    pub fn has_room(&self, config: &C2sConfig, cx: &Cx<'_>) -> bool {
+        match &self.sm {
+            Some(sm) => {
+                let (stanzas, bytes) = (config.sm.unacked_stanzas_max, config.sm.unacked_bytes_max);
+                !self.is_above(sm, stanzas.div_ceil(2), bytes.div_ceil(2))
+            }
+            None => cx.out.len() + cx.unsent < (config.limits.unsent_bytes_max / 2).max(1),
+        }
+    }
+
+    /// Whether to hand it more. One that acknowledges nothing has to read on first.
+    pub fn takes_more(&self, config: &C2sConfig, cx: &Cx<'_>) -> bool {
+        match &self.sm {
+            Some(_) => !self.is_full(config, cx),
+            None => self.has_room(config, cx),
+        }
+    }
+
+    fn is_above(&self, sm: &Sm, stanzas: usize, bytes: usize) -> bool {
         let (held, held_bytes) = self.held.as_ref().map_or((0, 0), |h| (h.stanzas(), h.bytes()));
-        sm.outbound.stanzas() + held >= config.sm.unacked_stanzas_max
-            || sm.outbound.bytes() + held_bytes >= config.sm.unacked_bytes_max
+        sm.outbound.stanzas() + held >= stanzas || sm.outbound.bytes() + held_bytes >= bytes
     }
 
     fn write(&mut self, cx: &mut Cx<'_>, socket: Socket, delivery: &Delivery) {
@@ -113,8 +148,6 @@ impl Session {
             }
             (None, _) => {
                 delivery.stanza.write_to(cx.out);
-                let settle = delivery.settle.map(Settle::released);
-                cx.events.extend(settle.map(Event::Settled));
             }
         }
     }
@@ -140,7 +173,6 @@ impl Session {
                 }
                 None => {
                     outgoing.write_to(cx.out);
-                    cx.events.extend(outgoing.settle.map(Event::Settled));
                 }
             }
         }

@@ -30,6 +30,8 @@ pub(super) enum Record {
     Idle,
     /// It is being brought up to date.
     Writing,
+    /// The client leaves, and what it acknowledged is being made durable.
+    Leaving,
 }
 
 /// The state of one session under stream management.
@@ -265,6 +267,27 @@ impl Inbound {
         self.waiting() == 0
     }
 
+    /// The client leaves. Says whether what it acknowledged is to be durable before it is told so:
+    /// were it sent that again after a crash, it would be for another session.
+    pub fn leave(&mut self) -> bool {
+        if self.is_on_record() {
+            self.record = Record::Leaving;
+        }
+        self.is_on_record()
+    }
+
+    /// What a client that leaves has acknowledged is durable.
+    pub fn left(&mut self) {
+        if self.record == Record::Leaving {
+            self.record = Record::Idle;
+        }
+    }
+
+    /// Whether a client that leaves may be told so.
+    pub fn may_leave(&self) -> bool {
+        self.is_accepted() && self.record != Record::Leaving
+    }
+
     /// Whether `h` may cover everything received.
     pub fn is_caught_up(&self) -> bool {
         self.received == self.handled
@@ -281,7 +304,7 @@ impl Inbound {
         let handled = self.handled;
         let record = match self.record {
             Record::None => Record::None,
-            Record::Idle | Record::Writing => Record::Idle,
+            Record::Idle | Record::Writing | Record::Leaving => Record::Idle,
         };
         *self = Inbound {
             received: handled,

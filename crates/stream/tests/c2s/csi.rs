@@ -163,8 +163,6 @@ fn what_somebody_waits_for_is_not_held_back() {
             <message from='romeo@example.org/o'>
               <received xmlns='urn:xmpp:receipts' id='1'/>
               </message>
-            * settled 1
-            * settled 2
         "#]],
     );
 }

@@ -13,3 +13,4 @@ mod sasl2;
 mod scram;
 mod silence;
 mod sm;
+mod window;

