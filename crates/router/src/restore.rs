@@ -296,7 +296,8 @@ impl Router {
 
     /// A session that was restored is established: its contacts hear of it, and it of them.
     pub fn returned(self: &Arc<Self>, session: &Arc<Session>) {
-        let presence = session.slot::<Record>().and_then(|record| record.returning.lock().take());
+        let record = session.slot::<Record>();
+        let presence = record.as_ref().and_then(|record| record.returning.lock().clone());
         let mut effects = Effects::new();
         self.tell(Lifecycle::Bound, session, None, &mut effects);
         let (router, session) = (Arc::clone(self), Arc::clone(session));
@@ -311,6 +312,10 @@ impl Router {
             router.presence.restored(ctx.clone(), Arc::clone(&session)).await;
             Arc::clone(&router).drain(ctx.take_effects()).await;
             router.own_presence(session, stanza).await;
+            // Until here a message that names it queues behind what is in the spool.
+            if let Some(record) = record {
+                record.returning.lock().take();
+            }
         });
         self.start_detached(job);
     }
