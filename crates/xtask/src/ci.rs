@@ -14,7 +14,7 @@ const DRIVERS: [&str; 2] = ["epoll", "io_uring"];
 /// Acts of hostile clients in which the driver matters; on the other one all are played.
 const HOSTILE_TO_URING: &[&str] = &["bad-inputs", "churn", "slow", "handshakes", "mix"];
 
-/// Kills under load in the gate, half on each driver. What is tolerated does not hold yet
+/// Kills under load in the gate, half on each driver. What is tolerated was seen not to hold
 /// (`docs/proof.md`).
 const LEDGER: &[&str] = &["--kills", "50", "--seed", "7", "--tolerate", "reordered"];
 

@@ -236,7 +236,7 @@ impl<'a> Client<'a> {
     /// A client that never logs out says so, once what waited for it at its login has come.
     fn settle_in(&mut self, now: Instant) {
         let is_settled = self.came_at.is_some_and(|at| now > at + SETTLING);
-        if is_settled && self.temper == Temper::Steady && self.world.sessions_last {
+        if is_settled && self.temper != Temper::ComesAndGoes && self.world.sessions_last {
             self.world.stage.says_it_stays(self.who);
         }
     }
@@ -273,7 +273,7 @@ impl<'a> Client<'a> {
     pub(super) fn message(&mut self, key: Key) -> String {
         // Only where the resource is known to be there: one that has bound and is not available
         // yet gets what is for its full JID at once, before what waits for it (RFC 6121 §8.5.3.1).
-        let to = match self.world.stage.stays(key.to) && self.dice.percent(30) {
+        let to = match self.world.stage.stays(key.to) && self.dice.percent(50) {
             true => key.to.full(),
             false => key.to.bare(),
         };

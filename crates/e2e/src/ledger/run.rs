@@ -43,6 +43,10 @@ const SILENCE: Duration = Duration::from_millis(300);
 
 const GLANCE: Duration = Duration::from_millis(2);
 
+/// What the server is told: clients that acknowledge late, or are away for some time, fill their
+/// windows, so that what comes then is refused by their streams and waits in the spool.
+const SMALL_WINDOW: &str = "[stream_management]\nunacked_stanzas_max = 16\n";
+
 /// How `abort` ends a process.
 const SIGABRT: i32 = 6;
 
@@ -103,7 +107,7 @@ pub fn run_bug(launch: &Launch, options: &Options, bug: Bug) -> Result<Tally> {
 
 /// Everything until the ledger can be read.
 fn play(launch: &Launch, options: &Options, faults: &str) -> Result<(Book, Figures, Duration)> {
-    let mut server = Server::prepare(launch, "")?;
+    let mut server = Server::prepare(launch, SMALL_WINDOW)?;
     let accounts: Vec<String> = (0..options.clients).map(|nth| Who(nth).bare()).collect();
     let accounts: Vec<(&str, &str)> = accounts.iter().map(|jid| (jid.as_str(), PASSWORD)).collect();
     server.add_users(&accounts)?;
