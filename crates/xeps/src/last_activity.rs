@@ -4,7 +4,7 @@
 //! a user is idle; a client answers for its full JID.
 //!
 //! Nobody waits for the write of that moment, but who has seen the unavailable presence may ask at
-//! once: what is under way to the store is answered from [`Unwritten`].
+//! once: what is under way to the store is answered from memory.
 
 use jackdaw_ext::{
     At, Ctx, Deps, Direction, Flow, Iq, Lifecycle, PhaseCtx, Registry, Reply, Roster, Status, Xep,
