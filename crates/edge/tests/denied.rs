@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io;
+use std::io::{self, Write as _};
 
 use jackdaw_edge::*;
 use support::*;
@@ -60,4 +60,27 @@ fn whatever_denies_io_uring_epoll_serves() {
             assert!(fallback.is_some(), "call {call}, error {error}: no reason is given");
         }
     }
+}
+
+#[test]
+fn a_driver_that_fails_later_ends_its_worker_and_the_edge_says_so() {
+    let denies = |_: &Lab, io: &mut LabIo<'_>, _: &mut State, event: Event<'_>| {
+        if let Event::Bytes(bytes) = event {
+            // On the worker's own thread: from now on its ring is dead.
+            deny(libc::SYS_io_uring_enter, libc::EPERM).expect("a filter");
+            io.write(|out| out.extend_from_slice(bytes));
+            return bytes.len();
+        }
+        0
+    };
+    let bench = Bench::start(config(DriverChoice::IoUring, 2), denies);
+    assert!(bench.edge.is_running());
+    let mut stream = bench.connect();
+    stream.write_all(b"hello").expect("sent");
+    let deadline = now() + PATIENCE;
+    while bench.edge.is_running() {
+        assert!(now() < deadline, "the worker goes on without its driver");
+        std::thread::yield_now();
+    }
+    bench.stop();
 }

@@ -32,6 +32,10 @@ use crate::node::{Node, Settings, Started};
 use crate::shutdown::{Shutdown, Stage};
 use crate::storage::{self, StorageError};
 
+/// How often it is looked whether the workers run. A driver that works fails hardly ever, and whoever
+/// starts the node anew waits for some seconds anyway.
+const WORKERS_CHECKED_EVERY: Duration = Duration::from_millis(500);
+
 /// Of the time a graceful stop may take, what is left for the store after streams are closed.
 const STORE_CLOSE_SHARE: u32 = 4;
 
@@ -50,6 +54,9 @@ pub enum WiringError {
     /// The system refused something.
     #[error("{0}")]
     System(#[from] std::io::Error),
+    /// The driver of a worker failed while it ran.
+    #[error("a worker has ended; its log line says why. Start the server again")]
+    WorkerEnded,
     /// A setting that only the wiring can judge.
     #[error("{0}")]
     Setting(String),
@@ -85,9 +92,23 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     readiness.require(move || store.health().err().map(|error| error.to_string().into()));
     admin.serve(accounts);
     opening.announce(started(config, &edge));
-    follow(&mut watched, &shutdown, &tls).await;
+    let end = tokio::select! {
+        () = follow(&mut watched, &shutdown, &tls) => Ok(()),
+        () = until_not(|| edge.is_running()) => Err(WiringError::WorkerEnded),
+    };
+    if end.is_err() {
+        // Sessions that can be resumed are on record; the others are told.
+        shutdown.request();
+    }
     stop(config, &shutdown, edge, engine).await;
-    Ok(())
+    end
+}
+
+/// Waits until `holds` says no.
+async fn until_not(holds: impl Fn() -> bool) {
+    while holds() {
+        tokio::time::sleep(WORKERS_CHECKED_EVERY).await;
+    }
 }
 
 fn shared(
@@ -275,4 +296,21 @@ fn store_accounts(config: &Config, router: &Arc<Router>) -> StoreAccounts {
         Box::pin(async move { router.erase_account(&account).await })
     });
     StoreAccounts::new(accounts, policy, erase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_ends_is_noticed() {
+        let looks = Cell::new(0);
+        let is_running = || {
+            looks.set(looks.get() + 1);
+            looks.get() < 4
+        };
+        until_not(is_running).await;
+        assert_eq!(looks.get(), 4);
+    }
 }
