@@ -32,8 +32,8 @@ use crate::node::{Node, Settings, Started};
 use crate::shutdown::{Shutdown, Stage};
 use crate::storage::{self, StorageError};
 
-/// How often it is looked whether the workers run. A driver that works fails hardly ever, and whoever
-/// starts the node anew waits for some seconds anyway.
+/// How often it is looked whether the workers run. A driver that works fails hardly ever, and
+/// whoever starts the node anew waits for some seconds anyway.
 const WORKERS_CHECKED_EVERY: Duration = Duration::from_millis(500);
 
 /// Of the time a graceful stop may take, what is left for the store after streams are closed.
