@@ -28,7 +28,6 @@ const LOOKS: usize = 2_000;
 /// A directory with a store, and what is free on its disk.
 pub struct Store {
     directory: TempDir,
-    open: Option<FjallEngine>,
     expected: Vec<String>,
     pub free: Arc<AtomicU64>,
 }
@@ -37,10 +36,11 @@ impl Store {
     pub fn empty() -> Store {
         let directory = tempfile::tempdir().expect("a directory");
         let free = Arc::new(AtomicU64::new(u64::MAX));
-        Store { directory, open: None, expected: Vec::new(), free }
+        Store { directory, expected: Vec::new(), free }
     }
 
-    /// With rows in tables, rows in segments that are not flushed, and rows in the last one.
+    /// What a kill left of one with rows in tables, rows in segments that are not flushed, and rows
+    /// in the last one. Nothing runs in it, so every copy of it is the same.
     pub fn with_tables_and_log() -> Store {
         let mut store = Store::empty();
         let engine = FjallEngine::open(&store.options()).expect("opens");
@@ -53,8 +53,7 @@ impl Store {
         let name = "row 99999, in the log alone".to_owned();
         put(&engine, &name, Durability::Durable).expect("committed");
         store.expected.push(name);
-        store.open = Some(engine);
-        store
+        store.crashed()
     }
 
     pub fn options(&self) -> Options {
@@ -77,11 +76,25 @@ impl Store {
     }
 
     /// What is left of it when its process is killed now.
+    ///
+    /// A kill takes all files at one instant and a copy does not: while a thread of the store
+    /// tidies up, files go and come between the first and the last one. Then it is copied again.
     pub fn crashed(&self) -> Store {
-        let mut copy = Store::empty();
-        copy.expected = self.expected.clone();
-        copy_all(self.directory.path(), copy.directory.path());
-        copy
+        for _ in 0..LOOKS {
+            let mut copy = Store::empty();
+            let before = list(self.directory.path());
+            let copied = copy_all(self.directory.path(), copy.directory.path());
+            let is_whole = |before: &Files| {
+                [self, &copy]
+                    .iter()
+                    .all(|store| list(&store.path()).is_ok_and(|now| now == *before))
+            };
+            if copied.is_ok() && before.is_ok_and(|before| is_whole(&before)) {
+                copy.expected = self.expected.clone();
+                return copy;
+            }
+        }
+        panic!("the store does not come to rest");
     }
 
     /// The segment with the last row, and where that ends.
@@ -97,38 +110,47 @@ impl Store {
     }
 }
 
-fn copy_all(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
+fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            std::fs::create_dir_all(&target).expect("made");
-            copy_all(&entry.path(), &target);
+        if entry.file_type()?.is_dir() {
+            std::fs::create_dir_all(&target)?;
+            copy_all(&entry.path(), &target)?;
         } else {
-            std::fs::copy(entry.path(), target).expect("copied");
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }
+
+/// Files by name, each with its length.
+type Files = Vec<(String, usize)>;
 
 /// Every file below, by its name from there, with its length.
-pub fn files(path: &Path) -> Vec<(String, usize)> {
-    let mut found = Vec::new();
-    collect(path, "", &mut found);
-    found.sort();
-    found
+pub fn files(path: &Path) -> Files {
+    list(path).expect("a directory at rest")
 }
 
-fn collect(path: &Path, prefix: &str, found: &mut Vec<(String, usize)>) {
-    for entry in std::fs::read_dir(path).expect("a directory") {
-        let entry = entry.expect("an entry");
+fn list(path: &Path) -> io::Result<Files> {
+    let mut found = Vec::new();
+    collect(path, "", &mut found)?;
+    found.sort();
+    Ok(found)
+}
+
+fn collect(path: &Path, prefix: &str, found: &mut Files) -> io::Result<()> {
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        let metadata = entry.metadata().expect("metadata");
+        let metadata = entry.metadata()?;
         if metadata.is_dir() {
-            collect(&entry.path(), &format!("{name}/"), found);
+            collect(&entry.path(), &format!("{name}/"), found)?;
         } else {
             found.push((name, metadata.len() as usize));
         }
     }
+    Ok(())
 }
 
 pub fn flip(path: &Path, at: usize, bit: usize) {
