@@ -59,7 +59,9 @@ async fn again(client: &Client, sql: &str) -> Result<(), StoreError> {
         // Ends the transaction that failed; without one it is a warning.
         client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
         let code = error.code();
-        let is_done = [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE];
+        // A table's row type has a name as well, and two nodes can collide on that.
+        let is_done =
+            [SqlState::UNIQUE_VIOLATION, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_OBJECT];
         if code.is_some_and(|code| is_done.contains(code)) {
             return Ok(());
         }
