@@ -180,7 +180,8 @@ pub const METRICS: &[Metric] = &[
         names::STORE_IMPAIRED,
         Kind::Gauge,
         &["reason"],
-        "1 while the disk is full, after a failed sync, or with a damaged file.",
+        "1 while the disk is full, after a failed sync, with a damaged file, or while the database does \
+         not answer.",
     ),
     metric(names::STORE_COMMITS, Kind::Counter, &[], "Group commits that reached the disk."),
     metric(names::STORE_ROWS, Kind::Counter, &[], "Rows written or removed."),

@@ -7,6 +7,7 @@ use jackdaw_edge::c2s::WorkerCounts;
 use jackdaw_edge::{DriverKind, EdgeStats, WorkerStats};
 use jackdaw_http::{Sample, names};
 use jackdaw_router::{Count, Router, Stats};
+use jackdaw_store::{StoreError, StoreStats};
 
 /// Sessions of the node: those in the table, of which `detached` wait for their client.
 pub fn sessions(sample: &mut Sample<'_>, bound: usize, detached: u64) {
@@ -28,6 +29,24 @@ pub fn in_use(sample: &mut Sample<'_>, stats: &EdgeStats, router: &Router) {
         ("spooling", router.spooling() as u64),
     ] {
         sample.gauge(names::IN_USE, &[("what", what)], count as f64);
+    }
+}
+
+/// The store's queue, what it has written, and why it takes no more.
+pub fn store(sample: &mut Sample<'_>, stats: &StoreStats, health: &Result<(), StoreError>) {
+    let batches = [("queue", "store_batches")];
+    sample.gauge(names::QUEUE_DEPTH, &batches, stats.queue_batches as f64);
+    sample.gauge(names::STORE_QUEUE_BYTES, &[], stats.queue_bytes as f64);
+    sample.gauge(names::STORE_JOURNALS, &[], stats.journals as f64);
+    sample.counter(names::STORE_COMMITS, &[], stats.commits);
+    sample.counter(names::STORE_ROWS, &[], stats.rows);
+    for (reason, holds) in [
+        ("full", *health == Err(StoreError::Full)),
+        ("failed", matches!(health, Err(StoreError::Failed(_)))),
+        ("damaged", matches!(health, Err(StoreError::Damaged { .. }))),
+        ("unavailable", *health == Err(StoreError::Unavailable)),
+    ] {
+        sample.gauge(names::STORE_IMPAIRED, &[("reason", reason)], f64::from(u8::from(holds)));
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Started {
     pub workers: usize,
     /// Connections the edge takes at once.
     pub connections_max: usize,
+    /// What the store is, and where.
+    pub storage: String,
 }
 
 /// The last step of a start.
@@ -84,12 +86,18 @@ pub struct Opening {
 impl Opening {
     /// Says that the node is ready: to operators by the start-up report, to probes by `/readyz`.
     pub fn announce(self, started: Started) {
-        let Started { c2s: mut listeners, driver, driver_reason, workers, connections_max } =
-            started;
-        listeners.push((ListenerKind::Http, self.http));
+        let Started { mut c2s, driver, driver_reason, workers, connections_max, storage } = started;
+        c2s.push((ListenerKind::Http, self.http));
         let open_files = OpenFiles { before: self.open_files_before, now: open_files_max() };
-        let facts =
-            Facts { listeners, driver, driver_reason, workers, connections_max, open_files };
+        let facts = Facts {
+            listeners: c2s,
+            driver,
+            driver_reason,
+            workers,
+            connections_max,
+            open_files,
+            storage,
+        };
         let Settings { config, certificates } = &*self.settings;
         let report = Report { config, certificates, facts: &facts };
         // First the flag: who reads the report may ask at once.

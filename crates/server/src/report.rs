@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
 use crate::certificates::{DomainCertificate, Origin};
-use crate::config::{Ack, Config, Engine, ListenerKind};
+use crate::config::{Ack, Config, ListenerKind};
 
 /// What is only known once everything runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Facts {
     pub connections_max: usize,
     /// The limit of open files before the server raised it, and after.
     pub open_files: OpenFiles,
+    /// What the store is, and where.
+    pub storage: String,
 }
 
 /// Soft limits of open files.
@@ -95,11 +97,7 @@ impl Report<'_> {
             Ack::Durable => "what is acknowledged is delivered or on disk",
             Ack::Fast => "a power cut can lose what was just acknowledged",
         };
-        let place = match self.config.storage.engine {
-            Engine::Fjall => format!("fjall in {}", self.config.store_path().display()),
-            Engine::Memory => "memory, gone after a stop".into(),
-        };
-        format!("{place}; ack = {}: {promise}", self.config.storage.ack)
+        format!("{}; ack = {}: {promise}", self.facts.storage, self.config.storage.ack)
     }
 
     fn limits(&self) -> String {
@@ -182,6 +180,7 @@ mod tests {
             workers: 2,
             connections_max: 1_000_000,
             open_files: OpenFiles { before: 1_024, now: 524_288 },
+            storage: "fjall in DATA/store".into(),
         }
     }
 
@@ -218,6 +217,7 @@ mod tests {
             workers: 1,
             connections_max: 512,
             open_files: OpenFiles { before: 1_024, now: 1_024 },
+            storage: "memory, gone after a stop".into(),
             ..facts(&[(ListenerKind::C2sPlain, &["127.0.0.1:5224"])])
         };
         let text = "[[domains]]\nname = \"capulet.example\"\n[[domains]]\nname = \"montague.example\"\n\

@@ -8,15 +8,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use jackdaw_http::{Metrics, names};
+use jackdaw_http::Metrics;
 use jackdaw_jid::BareJid;
 use jackdaw_store::{
     Answer, Batch, Done, Durability, Engine, ItemRange, MemoryEngine, Row, StoreError, StoreStats,
     Stores, Table,
 };
 use jackdaw_store_fjall::{FjallEngine, Options};
+use jackdaw_store_postgres::{About, Options as PostgresOptions, PostgresEngine, Tls};
 
-use crate::config::{self, Ack, Config};
+use crate::collect;
+use crate::config::{self, Ack, Config, DatabaseTls, Dsn};
+
+/// Where PostgreSQL's own programs look for a password too.
+const PASSWORD_VARIABLE: &str = "PGPASSWORD";
 
 /// Why the store could not be opened. The text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,9 @@ pub enum StorageError {
         /// Why.
         source: StoreError,
     },
+    /// The database cannot be used.
+    #[error("storage.postgres: {0}")]
+    Database(String),
     /// There is nothing to open.
     #[error(
         "storage.engine is \"memory\": accounts are only there while the server runs; start it first"
@@ -52,50 +60,98 @@ pub fn make_data_dir(config: &Config) -> Result<(), StorageError> {
     made.map_err(|source| StorageError::Directory { directory: directory.clone(), source })
 }
 
+/// A store that is open, and what it is.
+pub struct Opened {
+    /// The rows.
+    pub stores: Stores,
+    /// Where they are, for the start-up report.
+    pub place: String,
+}
+
 /// Opens the store for a command that works offline.
-pub fn open_offline(config: &Config) -> Result<Stores, StorageError> {
+pub async fn open_offline(config: &Config) -> Result<Stores, StorageError> {
     if config.storage.engine == config::Engine::Memory {
         return Err(StorageError::Memory);
     }
     make_data_dir(config)?;
-    Ok(Stores::new(engine(config)?, durability(config)))
+    let (engine, _) = engine(config).await?;
+    Ok(Stores::new(engine, durability(config)))
 }
 
 /// Opens the store of a node. Its commit latency and its queues are in the metrics.
-pub fn open(config: &Config, metrics: &Metrics) -> Result<Stores, StorageError> {
-    let engine = engine(config)?;
+pub async fn open(config: &Config, metrics: &Metrics) -> Result<Opened, StorageError> {
+    let (engine, place) = engine(config).await?;
     let latency = metrics.commit_latency();
     let observed = Arc::clone(&engine);
-    metrics.collect(move |sample| {
-        let stats = observed.stats();
-        let batches = [("queue", "store_batches")];
-        sample.gauge(names::QUEUE_DEPTH, &batches, stats.queue_batches as f64);
-        sample.gauge(names::STORE_QUEUE_BYTES, &[], stats.queue_bytes as f64);
-        sample.gauge(names::STORE_JOURNALS, &[], stats.journals as f64);
-        sample.counter(names::STORE_COMMITS, &[], stats.commits);
-        sample.counter(names::STORE_ROWS, &[], stats.rows);
-        let health = observed.health();
-        for (reason, holds) in [
-            ("full", health == Err(StoreError::Full)),
-            ("failed", matches!(health, Err(StoreError::Failed(_)))),
-            ("damaged", matches!(health, Err(StoreError::Damaged { .. }))),
-        ] {
-            sample.gauge(names::STORE_IMPAIRED, &[("reason", reason)], f64::from(u8::from(holds)));
-        }
-    });
-    Ok(Stores::new(Arc::new(Measured { engine, latency }), durability(config)))
+    metrics.collect(move |sample| collect::store(sample, &observed.stats(), &observed.health()));
+    let stores = Stores::new(Arc::new(Measured { engine, latency }), durability(config));
+    Ok(Opened { stores, place })
 }
 
-fn engine(config: &Config) -> Result<Arc<dyn Engine>, StorageError> {
+/// The engine, and where it is.
+async fn engine(config: &Config) -> Result<(Arc<dyn Engine>, String), StorageError> {
     match config.storage.engine {
         config::Engine::Fjall => {
             let path = config.store_path();
+            let place = format!("fjall in {}", path.display());
             let opened = FjallEngine::open(&Options::new(&path));
             let engine = opened.map_err(|source| StorageError::Engine { path, source })?;
-            Ok(Arc::new(engine))
+            Ok((Arc::new(engine), place))
         }
-        config::Engine::Memory => Ok(Arc::new(MemoryEngine::default())),
+        config::Engine::Memory => {
+            Ok((Arc::new(MemoryEngine::default()), "memory, gone after a stop".into()))
+        }
+        config::Engine::Postgres => postgres(&config.storage.postgres).await,
     }
+}
+
+async fn postgres(settings: &config::Postgres) -> Result<(Arc<dyn Engine>, String), StorageError> {
+    let options = postgres_options(settings)?;
+    let protection = match (options.is_tcp(), settings.tls) {
+        (false, _) => "",
+        (true, DatabaseTls::Disable) => ", NO TLS",
+        (true, DatabaseTls::Require) => ", TLS to whoever answers",
+        (true, DatabaseTls::VerifyFull) => ", TLS",
+    };
+    // It waits for the network.
+    let opened = tokio::task::spawn_blocking(|| PostgresEngine::open(options)).await;
+    let engine = opened.map_err(|error| StorageError::Database(error.to_string()))?;
+    let engine = engine.map_err(|error| StorageError::Database(error.to_string()))?;
+    let About { version, place, synchronous_commit } = engine.about();
+    let place = format!(
+        "PostgreSQL {version}, {place}{protection}; synchronous_commit = {synchronous_commit}"
+    );
+    Ok((Arc::new(engine), place))
+}
+
+/// What the settings say, with the password from where it is.
+fn postgres_options(settings: &config::Postgres) -> Result<PostgresOptions, StorageError> {
+    let dsn = settings.dsn.as_ref().ok_or_else(|| "there is no `dsn`".to_owned());
+    let mut options = dsn.and_then(Dsn::options).map_err(StorageError::Database)?;
+    options.tls = match (settings.tls, &settings.ca_file) {
+        (DatabaseTls::Disable, _) => Tls::Disable,
+        (DatabaseTls::Require, _) => Tls::Require,
+        (DatabaseTls::VerifyFull, Some(file)) => Tls::VerifyFull { authorities: file.clone() },
+        // The configuration was checked: there is no network on the way.
+        (DatabaseTls::VerifyFull, None) => Tls::Require,
+    };
+    options.readers = settings.connections as usize;
+    options.connect_timeout = settings.connect_timeout_secs.duration();
+    options.deadline = settings.deadline_secs.duration();
+    if let Some(file) = &settings.password_file {
+        let password = std::fs::read_to_string(file).map_err(|source| {
+            StorageError::Database(format!(
+                "{}: cannot read the password: {source}",
+                file.display()
+            ))
+        })?;
+        options.config.password(password.trim_end_matches(['\r', '\n']));
+    } else if options.config.get_password().is_none()
+        && let Ok(password) = std::env::var(PASSWORD_VARIABLE)
+    {
+        options.config.password(password);
+    }
+    Ok(options)
 }
 
 fn durability(config: &Config) -> Durability {
@@ -172,7 +228,7 @@ mod tests {
     async fn durable_commits_are_timed_and_counted() {
         let config = Config::parse("test", "[storage]\nengine = \"memory\"\n").unwrap();
         let metrics = Metrics::new().unwrap();
-        let stores = open(&config, &metrics).unwrap();
+        let stores = open(&config, &metrics).await.unwrap().stores;
         let account = BareJid::parse("juliet@localhost").unwrap();
         for durability in [Durability::Durable, Durability::Fast] {
             let mut batch = Batch::new();

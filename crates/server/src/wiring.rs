@@ -30,7 +30,7 @@ use crate::collect;
 use crate::config::Config;
 use crate::node::{Node, Settings, Started};
 use crate::shutdown::{Shutdown, Stage};
-use crate::storage::{self, StorageError};
+use crate::storage::{self, Opened, StorageError};
 
 /// How often it is looked whether the workers run. A driver that works fails hardly ever, and
 /// whoever starts the node anew waits for some seconds anyway.
@@ -71,7 +71,7 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     let settings = Arc::clone(&watched.borrow_and_update());
     let config = &settings.config;
     reach(Point::StartBeforeStore);
-    let stores = storage::open(config, &metrics)?;
+    let Opened { stores, place } = storage::open(config, &metrics).await?;
     reach(Point::StartAfterStore);
     let engine = Arc::clone(stores.engine());
     let outbox = StreamOutbox::new();
@@ -91,7 +91,7 @@ pub async fn run(node: Node) -> Result<(), WiringError> {
     let store = Arc::clone(&engine);
     readiness.require(move || store.health().err().map(|error| error.to_string().into()));
     admin.serve(accounts);
-    opening.announce(started(config, &edge));
+    opening.announce(started(config, &edge, place));
     let end = tokio::select! {
         () = follow(&mut watched, &shutdown, &tls) => Ok(()),
         () = until_not(|| edge.is_running()) => Err(WiringError::WorkerEnded),
@@ -141,7 +141,7 @@ fn start_edge(
     })?)
 }
 
-fn started(config: &Config, edge: &RunningEdge<Mail>) -> Started {
+fn started(config: &Config, edge: &RunningEdge<Mail>, storage: String) -> Started {
     let stats = edge.stats();
     let is_uring = stats.drivers.iter().all(|driver| *driver == DriverKind::IoUring);
     let (driver, driver_reason) = match (is_uring, stats.fallback) {
@@ -160,6 +160,7 @@ fn started(config: &Config, edge: &RunningEdge<Mail>) -> Started {
         driver_reason,
         workers: stats.workers.len(),
         connections_max: edge.connections_max(),
+        storage,
     }
 }
 
@@ -279,7 +280,8 @@ fn sole(mut edge: Arc<RunningEdge<Mail>>) -> RunningEdge<Mail> {
 /// The accounts in the store of a server that does not run.
 pub async fn accounts(config: &Config) -> Result<StoreAccounts, AdminError> {
     let failed = |error: String| AdminError::Failed(error);
-    let stores = storage::open_offline(config).map_err(|error| failed(error.to_string()))?;
+    let stores = storage::open_offline(config).await;
+    let stores = stores.map_err(|error| failed(error.to_string()))?;
     let router = services::build(config, stores, &StreamOutbox::new());
     Ok(store_accounts(config, &router))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jackdaw_store::{Batch, Op, StoreError};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::engine::Options;
+use crate::options::Target;
 use crate::queue::{Job, Queue};
 use crate::session::Session;
 use crate::transaction::{Writes, commit_looking};
@@ -16,11 +16,16 @@ use crate::transaction::{Writes, commit_looking};
 const RETRY_MIN: Duration = Duration::from_millis(20);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
+/// The name of an engine among all that write to a database.
+pub(crate) const WRITER_BYTES: usize = 16;
+
 pub(crate) struct Committer {
-    options: Options,
+    target: Target,
+    /// How long all attempts at a commit may take.
+    deadline: Duration,
     queue: Arc<Queue>,
     /// Names this engine among all that write to the database.
-    writer: [u8; 16],
+    writer: [u8; WRITER_BYTES],
     /// The last number given to a commit.
     number: i64,
     session: Option<Session>,
@@ -41,15 +46,15 @@ fn looks(job: &Job) -> bool {
 impl Committer {
     /// Registers the writer on a session that is open.
     pub async fn new(
-        options: Options,
+        target: Target,
+        deadline: Duration,
         queue: Arc<Queue>,
         session: Session,
-        writer: [u8; 16],
-    ) -> Result<Committer, StoreError> {
+        writer: [u8; WRITER_BYTES],
+    ) -> Result<Committer, tokio_postgres::Error> {
         let sql = "INSERT INTO jackdaw_writers (writer, committed) VALUES ($1, 0)";
-        let added = session.client.execute(sql, &[&&writer[..]]).await;
-        added.map_err(|error| crate::session::failure(&error))?;
-        Ok(Committer { options, queue, writer, number: 0, session: Some(session) })
+        session.client.execute(sql, &[&&writer[..]]).await?;
+        Ok(Committer { target, deadline, queue, writer, number: 0, session: Some(session) })
     }
 
     /// Commits until the queue is closed and empty.
@@ -57,7 +62,7 @@ impl Committer {
         while let Some(group) = self.queue.take().await {
             let mut blind = Vec::new();
             for job in group {
-                if job.at.elapsed() > self.options.deadline {
+                if job.at.elapsed() > self.deadline {
                     (job.done)(Err(StoreError::Busy));
                 } else if looks(&job) {
                     self.commit_blind(std::mem::take(&mut blind)).await;
@@ -87,7 +92,7 @@ impl Committer {
     async fn commit(&mut self, unit: &Unit<'_>, batches: usize) -> Result<(), StoreError> {
         self.number += 1;
         let started = Instant::now();
-        let until = started + self.options.deadline;
+        let until = started + self.deadline;
         let mut pause = RETRY_MIN;
         let result = loop {
             let result = timeout_at(until, self.attempt(unit, until)).await;
@@ -105,7 +110,7 @@ impl Committer {
             if !again || Instant::now() + pause >= until {
                 break result;
             }
-            sleep(pause.mul_f64(spread(self.options.seed, self.number))).await;
+            sleep(pause.mul_f64(spread(&self.writer, self.number))).await;
             pause = (pause * 2).min(RETRY_MAX);
         };
         match &result {
@@ -129,7 +134,7 @@ impl Committer {
     async fn attempt(&mut self, unit: &Unit<'_>, until: Instant) -> Result<(), StoreError> {
         if self.session.is_none() {
             let left = until.saturating_duration_since(Instant::now());
-            let session = Session::open(&self.options.config, left).await?;
+            let session = Session::open(&self.target, left).await?;
             // The attempt before this one may have been written although nobody heard of it.
             if self.last_committed(&session).await? == self.number {
                 self.session = Some(session);
@@ -159,9 +164,10 @@ impl Committer {
     }
 }
 
-/// Half to one and a half, another one for each node and attempt: nodes that lost the database
+/// Half to one and a half, another one for each writer and commit: nodes that lost the database
 /// together do not come back together.
-fn spread(seed: u64, number: i64) -> f64 {
+fn spread(writer: &[u8; WRITER_BYTES], number: i64) -> f64 {
+    let seed = writer.iter().fold(0u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
     let mixed = (seed ^ number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
     0.5 + mixed as f64 / 1024.0
 }

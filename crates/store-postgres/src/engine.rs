@@ -1,7 +1,6 @@
 //! Opening, and the hand-over to reader and committer.
 
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use bytes::Bytes;
 use jackdaw_jid::BareJid;
@@ -10,39 +9,19 @@ use jackdaw_store::{
 };
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio_postgres::Config;
 
-use crate::committer::Committer;
+use crate::committer::{Committer, WRITER_BYTES};
+use crate::options::{Options, Target};
 use crate::queue::Queue;
 use crate::reader::Reader;
-use crate::schema;
 use crate::session::{Session, connect};
-
-/// What an operator may set.
-#[derive(Clone)]
-pub struct Options {
-    /// Where the database is, and who we are there.
-    pub config: Config,
-    /// Connections for reads. Commits have one of their own.
-    pub readers: usize,
-    /// The longest a read, and an attempt at a commit, may take.
-    pub deadline: Duration,
-    /// Spreads the attempts of nodes that lost the database together.
-    pub seed: u64,
-}
-
-impl Options {
-    /// The defaults, for this URL (`postgresql://user@host:port/database`).
-    pub fn new(url: &str) -> Result<Options, StoreError> {
-        let config = url.parse().map_err(|error| StoreError::Failed(format!("{error}")))?;
-        Ok(Options { config, readers: 4, deadline: Duration::from_secs(10), seed: 0 })
-    }
-}
+use crate::{About, OpenError, schema};
 
 /// Rows in a database that other nodes use as well.
 pub struct PostgresEngine {
     queue: Arc<Queue>,
     reader: Arc<Reader>,
+    about: About,
     handle: Handle,
     runtime: Mutex<Option<Runtime>>,
     /// Hears nothing more when the committer has ended.
@@ -52,9 +31,9 @@ pub struct PostgresEngine {
 impl PostgresEngine {
     /// Connects, brings the tables to this version, and starts. Blocks, so never call it on a
     /// thread of an asynchronous runtime.
-    pub fn open(options: Options) -> Result<PostgresEngine, StoreError> {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
-        let mut writer = [0; 16];
+    pub fn open(options: Options) -> Result<PostgresEngine, OpenError> {
+        let failed = |error: &dyn std::fmt::Display| OpenError::System(error.to_string());
+        let mut writer = [0; WRITER_BYTES];
         aws_lc_rs::rand::fill(&mut writer).map_err(|error| failed(&error))?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -63,10 +42,12 @@ impl PostgresEngine {
             .build()
             .map_err(|error| failed(&error))?;
         let queue = Arc::new(Queue::default());
-        let committer = runtime.block_on(async {
-            let start = start(options.clone(), Arc::clone(&queue), writer);
+        let target = options.target()?;
+        let (committer, about) = runtime.block_on(async {
+            let start = start(&options, &target, Arc::clone(&queue), writer);
             let started = tokio::time::timeout(options.deadline, start).await;
-            started.unwrap_or(Err(StoreError::Unavailable))
+            let (place, deadline) = (options.place(), options.deadline);
+            started.unwrap_or(Err(OpenError::Late { place, deadline }))
         })?;
         let (end, ended) = mpsc::channel();
         runtime.spawn(async move {
@@ -75,11 +56,17 @@ impl PostgresEngine {
         });
         Ok(PostgresEngine {
             queue,
-            reader: Arc::new(Reader::new(options)),
+            reader: Arc::new(Reader::new(target, options.readers, options.deadline)),
+            about,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             ended: Mutex::new(ended),
         })
+    }
+
+    /// What was found at the start.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// Reads on our runtime: whoever waits may be on a thread that has none.
@@ -97,15 +84,21 @@ impl PostgresEngine {
 }
 
 async fn start(
-    options: Options,
+    options: &Options,
+    target: &Target,
     queue: Arc<Queue>,
-    writer: [u8; 16],
-) -> Result<Committer, StoreError> {
-    let client = connect(&options.config).await?;
-    schema::require_durability(&client).await?;
-    schema::migrate(&client).await?;
-    let session = Session::open(&options.config, options.deadline).await?;
-    Committer::new(options, queue, session, writer).await
+    writer: [u8; WRITER_BYTES],
+) -> Result<(Committer, About), OpenError> {
+    let place = options.place();
+    let said = |error: tokio_postgres::Error| OpenError::new(&place, &error);
+    let connected = tokio::time::timeout(options.connect_timeout, connect(target)).await;
+    let late = |_| OpenError::Late { place: place.clone(), deadline: options.connect_timeout };
+    let client = connected.map_err(late)?.map_err(said)?;
+    let about = schema::examine(&client, &place).await?;
+    schema::migrate(&client, &place).await?;
+    let session = Session::prepare(client).await.map_err(said)?;
+    let committer = Committer::new(target.clone(), options.deadline, queue, session, writer).await;
+    Ok((committer.map_err(said)?, about))
 }
 
 /// As the database counts.

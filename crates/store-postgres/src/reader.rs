@@ -1,20 +1,22 @@
 //! Reads: a few connections, each with many reads on their way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jackdaw_store::StoreError;
-use std::sync::Arc;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
-use crate::engine::Options;
+use crate::options::Target;
 use crate::session::Session;
 
 /// Reads on their way; beyond it one is refused with [`StoreError::Busy`].
 const READS_MAX: usize = 4096;
 
 pub(crate) struct Reader {
-    options: Options,
+    target: Target,
+    deadline: Duration,
     slots: Vec<Mutex<Option<Arc<Session>>>>,
     next: AtomicUsize,
     places: Semaphore,
@@ -22,10 +24,10 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Connects when there is something to read.
-    pub fn new(options: Options) -> Reader {
-        let slots = (0..options.readers.max(1)).map(|_| Mutex::new(None)).collect();
+    pub fn new(target: Target, readers: usize, deadline: Duration) -> Reader {
+        let slots = (0..readers.max(1)).map(|_| Mutex::new(None)).collect();
         let places = Semaphore::new(READS_MAX);
-        Reader { options, slots, next: AtomicUsize::new(0), places }
+        Reader { target, deadline, slots, next: AtomicUsize::new(0), places }
     }
 
     /// Reads with one of the sessions, within the deadline.
@@ -34,7 +36,7 @@ impl Reader {
         read: impl AsyncFnOnce(&Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, StoreError> {
         let Ok(_place) = self.places.try_acquire() else { return Err(StoreError::Busy) };
-        let answered = timeout(self.options.deadline, async {
+        let answered = timeout(self.deadline, async {
             let session = self.session().await?;
             read(&session).await.map_err(|error| crate::session::failure(&error))
         });
@@ -47,7 +49,7 @@ impl Reader {
         if let Some(session) = slot.as_ref().filter(|session| !session.client.is_closed()) {
             return Ok(Arc::clone(session));
         }
-        let session = Session::open(&self.options.config, self.options.deadline).await?;
+        let session = Session::open(&self.target, self.deadline).await?;
         Ok(Arc::clone(slot.insert(Arc::new(session))))
     }
 }

@@ -4,7 +4,7 @@ use jackdaw_store::StoreError;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::session::failure;
+use crate::{About, OpenError, Place};
 
 /// Made first, and again by everybody: who comes second finds it.
 const MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS jackdaw_migrations (
@@ -31,33 +31,36 @@ const STEPS: &[&str] = &["CREATE TABLE jackdaw_rows (
 const ATTEMPTS: usize = 20;
 
 /// Brings the database to this version.
-pub(crate) async fn migrate(client: &Client) -> Result<(), StoreError> {
-    again(client, MIGRATIONS).await?;
+pub(crate) async fn migrate(client: &Client, place: &Place) -> Result<(), OpenError> {
+    let said = |error: &tokio_postgres::Error| OpenError::new(place, error);
+    again(client, place, MIGRATIONS).await?;
     let known = STEPS.len() as i64;
     let row = client
         .query_one("SELECT COALESCE(MAX(version), 0)::BIGINT FROM jackdaw_migrations", &[])
         .await
-        .map_err(|error| failure(&error))?;
+        .map_err(|error| said(&error))?;
     let found: i64 = row.get(0);
     if found > known {
-        return Err(StoreError::Version { found: found as u32, known: known as u32 });
+        let error = StoreError::Version { found: found as u32, known: known as u32 };
+        return Err(OpenError::Store { place: place.clone(), error });
     }
     for (version, step) in (1i64..).zip(STEPS).skip(found as usize) {
         // The other node's row of this version is waited for, and then in the way.
         let all = format!(
             "BEGIN; INSERT INTO jackdaw_migrations (version) VALUES ({version}); {step}; COMMIT"
         );
-        again(client, &all).await?;
+        again(client, place, &all).await?;
     }
     Ok(())
 }
 
 /// Runs it until it is done, or found done by another node.
-async fn again(client: &Client, sql: &str) -> Result<(), StoreError> {
+async fn again(client: &Client, place: &Place, sql: &str) -> Result<(), OpenError> {
+    let said = |error: &tokio_postgres::Error| OpenError::new(place, error);
     for _ in 0..ATTEMPTS {
         let Err(error) = client.batch_execute(sql).await else { return Ok(()) };
         // Ends the transaction that failed; without one it is a warning.
-        client.batch_execute("ROLLBACK").await.map_err(|error| failure(&error))?;
+        client.batch_execute("ROLLBACK").await.map_err(|error| said(&error))?;
         let code = error.code();
         // A table's row type has a name as well, and two nodes can collide on that.
         let is_done =
@@ -66,27 +69,30 @@ async fn again(client: &Client, sql: &str) -> Result<(), StoreError> {
             return Ok(());
         }
         if code != Some(&SqlState::T_R_SERIALIZATION_FAILURE) {
-            return Err(failure(&error));
+            return Err(said(&error));
         }
     }
-    Err(StoreError::Busy)
+    Err(OpenError::Store { place: place.clone(), error: StoreError::Busy })
 }
 
-/// Refuses a database that acknowledges what it has not written.
-pub(crate) async fn require_durability(client: &Client) -> Result<(), StoreError> {
-    let rows = client
-        .query(
-            "SELECT name::TEXT FROM pg_settings \
-             WHERE name IN ('fsync', 'synchronous_commit') AND setting = 'off'",
-            &[],
-        )
-        .await
-        .map_err(|error| failure(&error))?;
-    match rows.first() {
-        None => Ok(()),
-        Some(row) => {
-            let name: &str = row.get(0);
-            Err(StoreError::Failed(format!("the database has {name} = off")))
+/// Settings without which a database acknowledges what it has not written.
+const DURABLE: [&str; 2] = ["fsync", "synchronous_commit"];
+
+/// Looks at the database, and refuses one that takes no writes or forgets them.
+pub(crate) async fn examine(client: &Client, place: &Place) -> Result<About, OpenError> {
+    let show = async |setting: &str| {
+        let row = client.query_one(&format!("SHOW {setting}"), &[]).await;
+        row.map(|row| row.get::<_, String>(0)).map_err(|error| OpenError::new(place, &error))
+    };
+    let place = place.clone();
+    if show("transaction_read_only").await? == "on" {
+        return Err(OpenError::ReadOnly { place });
+    }
+    for setting in DURABLE {
+        if show(setting).await? == "off" {
+            return Err(OpenError::NotDurable { place, setting });
         }
     }
+    let version = show("server_version").await?;
+    Ok(About { version, place, synchronous_commit: show("synchronous_commit").await? })
 }

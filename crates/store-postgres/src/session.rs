@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use jackdaw_store::StoreError;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{Client, Connection, NoTls, Socket, Statement};
+
+use crate::options::Target;
 
 /// A connection that is ready.
 pub(crate) struct Session {
@@ -21,16 +24,17 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Connects within `deadline`, and prepares.
-    pub async fn open(config: &Config, deadline: Duration) -> Result<Session, StoreError> {
-        let opened = tokio::time::timeout(deadline, async {
-            let client = connect(config).await?;
-            Session::prepare(client).await.map_err(|error| failure(&error))
+    /// Connects within `deadline` and the time of the target, and prepares.
+    pub async fn open(target: &Target, deadline: Duration) -> Result<Session, StoreError> {
+        let opened = tokio::time::timeout(deadline.min(target.timeout), async {
+            Session::prepare(connect(target).await?).await
         });
-        opened.await.unwrap_or(Err(StoreError::Unavailable))
+        let opened = opened.await.map_err(|_elapsed| StoreError::Unavailable)?;
+        opened.map_err(|error| failure(&error))
     }
 
-    async fn prepare(client: Client) -> Result<Session, tokio_postgres::Error> {
+    /// Prepares the statements on a connection.
+    pub async fn prepare(client: Client) -> Result<Session, tokio_postgres::Error> {
         Ok(Session {
             get: client
                 .prepare(
@@ -94,14 +98,30 @@ impl Session {
 }
 
 /// Connects; what the connection has to say is said on its own task.
-pub(crate) async fn connect(config: &Config) -> Result<Client, StoreError> {
-    let (client, connection) = config.connect(NoTls).await.map_err(|error| failure(&error))?;
+pub(crate) async fn connect(target: &Target) -> Result<Client, tokio_postgres::Error> {
+    match target.connector.clone() {
+        Some(connector) => {
+            let (client, connection) = target.config.connect(connector).await?;
+            drive(connection);
+            Ok(client)
+        }
+        None => {
+            let (client, connection) = target.config.connect(NoTls).await?;
+            drive(connection);
+            Ok(client)
+        }
+    }
+}
+
+fn drive<T>(connection: Connection<Socket, T>)
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::warn!(%error, "a connection to the database ended");
         }
     });
-    Ok(client)
 }
 
 /// A database that says nothing is away; what it says is its own.
@@ -111,6 +131,8 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> StoreError {
         Some(said) => match said.code().code() {
             // Shutting down, starting, out of connections.
             "57P01" | "57P02" | "57P03" | "53300" => StoreError::Unavailable,
+            // A standby, whose primary may be elsewhere by now.
+            "25006" => StoreError::Unavailable,
             "53100" => StoreError::Full,
             // Another transaction was first, also as a deadlock.
             "40001" | "40P01" => StoreError::Busy,

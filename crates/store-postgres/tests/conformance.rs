@@ -1,15 +1,12 @@
 //! The engine does what every engine does, against a PostgreSQL of its own.
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use jackdaw_jid::BareJid;
 use jackdaw_store::{Batch, Durability, Engine, StoreError, Table, conformance};
 use jackdaw_store_postgres::{Options, PostgresEngine};
-
-use support::Server;
+use jackdaw_test_postgres::Postgres;
 
 const TABLE: Table = Table::new("conformance");
 
@@ -33,13 +30,13 @@ fn account() -> BareJid {
 
 #[test]
 fn the_engine_of_a_cluster_conforms() {
-    let server = Server::start();
+    let server = Postgres::start();
     conformance::run(&|| Arc::new(open(&server.new_database())));
 }
 
 #[test]
 fn what_was_committed_is_there_when_it_is_opened_again() {
-    let server = Server::start();
+    let server = Postgres::start();
     let url = server.new_database();
     conformance::reopening(&|| Arc::new(open(&url)));
 }
@@ -49,7 +46,7 @@ fn nodes_that_start_at_once_make_the_tables_once() {
     const NODES: usize = 6;
     // Where two of them meet differs from time to time.
     const TIMES: usize = 10;
-    let server = Server::start();
+    let server = Postgres::start();
     for _ in 0..TIMES {
         let url = server.new_database();
         std::thread::scope(|scope| {
@@ -62,7 +59,7 @@ fn nodes_that_start_at_once_make_the_tables_once() {
 
 #[test]
 fn a_database_that_went_is_told_to_callers_and_found_again() {
-    let mut server = Server::start();
+    let mut server = Postgres::start();
     let deadline = Duration::from_secs(8);
     let options = Options::new(&server.new_database()).expect("a URL");
     let engine = PostgresEngine::open(Options { deadline: PATIENCE, ..options.clone() });

@@ -20,6 +20,7 @@ const fn room(package: &'static str, layer: u8, owns: &'static str) -> Room {
 /// Every crate there is or will be. A new line here is the rarest kind of change.
 const HOUSE: &[Room] = &[
     room("jackdaw-faults", 0, "where tests end the process, and what mistakes they make it make"),
+    room("jackdaw-test-postgres", 0, "a PostgreSQL of a test's own"),
     room("jackdaw-stdx", 0, "bounded queue, clock and rng traits, limits; no domain word in it"),
     room("jackdaw-jid", 1, "addresses (RFC 7622)"),
     room("jackdaw-xml", 1, "framer, tokenizer, element, writer"),

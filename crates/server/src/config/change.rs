@@ -3,8 +3,8 @@
 use super::section::{Applies, Section};
 use super::{
     Auth, ClientState, Config, Contacts, Deadlines, DirectTlsListener, Domain, Edge, HttpListener,
-    Keepalive, Limits, Log, PlainListener, Registration, Server, Sessions, StartTlsListener,
-    Storage, StreamManagement,
+    Keepalive, Limits, Log, PlainListener, Postgres, Registration, Server, Sessions,
+    StartTlsListener, Storage, StreamManagement,
 };
 
 /// A key whose value is another than before.
@@ -55,6 +55,7 @@ impl Config {
             HttpListener: self.listeners.http;
             Edge: self.edge;
             Storage: self.storage;
+            Postgres: self.storage.postgres;
             Auth: self.auth;
             Sessions: self.sessions;
             StreamManagement: self.stream_management;

@@ -5,7 +5,8 @@ use std::collections::{HashMap, HashSet};
 use super::Config;
 use super::document::Document;
 use super::error::Problem;
-use super::value::{ListenAddress, Mechanism};
+use super::storage::Postgres;
+use super::value::{DatabaseTls, Engine, ListenAddress, Mechanism};
 
 /// Everything that contradicts itself in a configuration whose keys are fine one by one.
 pub(super) fn check(config: &Config, document: &Document<'_>) -> Vec<Problem> {
@@ -13,6 +14,7 @@ pub(super) fn check(config: &Config, document: &Document<'_>) -> Vec<Problem> {
     domains(config, &mut report);
     admins(config, &mut report);
     listeners(config, &mut report);
+    storage(config, &mut report);
     auth(config, &mut report);
     limits(config, &mut report);
     report.problems
@@ -87,6 +89,29 @@ fn listeners(config: &Config, report: &mut Report<'_>) {
     if !listeners.iter().any(|listener| listener.kind.is_c2s() && !listener.addresses.is_empty()) {
         report
             .add("listeners", "no client could connect; give one of the c2s listeners an address");
+    }
+}
+
+fn storage(config: &Config, report: &mut Report<'_>) {
+    if config.storage.engine != Engine::Postgres {
+        return;
+    }
+    let Postgres { dsn, tls, ca_file, .. } = &config.storage.postgres;
+    let Some(dsn) = dsn else {
+        let wanted = "write [storage.postgres] with dsn = \"postgresql://user@host:5432/database\"";
+        return report.add_against("storage.postgres.dsn", "storage.engine", wanted);
+    };
+    let is_verified = *tls == DatabaseTls::VerifyFull;
+    if is_verified && ca_file.is_none() && dsn.is_tcp() {
+        report.add_against(
+            "storage.postgres.ca_file",
+            "storage.postgres.dsn",
+            "without authorities the database cannot be told from a stranger; name the file of its \
+             authority, or say tls = \"disable\" if nobody is on the way to it",
+        );
+    }
+    if ca_file.is_some() && !is_verified {
+        report.add("storage.postgres.ca_file", "nobody asks it unless tls = \"verify-full\"");
     }
 }
 

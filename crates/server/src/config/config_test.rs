@@ -238,3 +238,55 @@ fn several_domains_and_every_family_of_address_are_fine() {
         "#]],
     );
 }
+
+#[test]
+fn a_database_is_described_in_a_table_of_its_own() {
+    let text = "[storage]\nengine = \"postgres\"\n[storage.postgres]\n\
+                dsn = \"postgresql://jackdaw@%2Frun%2Fpostgresql/jackdaw\"\ndeadline_secs = 3\n";
+    let config = Config::parse("jackdaw.toml", text).unwrap();
+    assert_eq!(config.storage.postgres.deadline_secs, Seconds(3));
+    assert_eq!(config.storage.postgres.connections, Postgres::default().connections);
+    check(
+        "[storage]\nengine = \"postgresql\"\n[storage.postgres]\nconection = 1\n",
+        expect![[r#"
+            jackdaw.toml:4: storage.postgres.conection: unknown key; did you mean `connections`?
+        "#]],
+    );
+    check(
+        "[storage]\nengine = \"postgresql\"\n",
+        expect![[r#"
+            jackdaw.toml:2: storage.engine: "postgresql" is not "fjall", "memory" or "postgres"; did you mean "postgres"?
+        "#]],
+    );
+    check(
+        "[storage]\nengine = \"postgres\"\n",
+        expect![[r#"
+            jackdaw.toml:1: storage.postgres.dsn: write [storage.postgres] with dsn = "postgresql://user@host:5432/database"
+        "#]],
+    );
+    check(
+        "[storage]\nengine = \"postgres\"\npostgres.dsn = \"postgresql://jackdaw@db.example/x\"\n",
+        expect![[r#"
+            jackdaw.toml:3: storage.postgres.ca_file: without authorities the database cannot be told from a stranger; name the file of its authority, or say tls = "disable" if nobody is on the way to it
+        "#]],
+    );
+    check(
+        "[storage.postgres]\ndsn = \"postgresql://jackdaw:r0m30@db.example?sslmode=require\"\n",
+        expect![[r#"
+            jackdaw.toml:2: storage.postgres.dsn: sslmode is not for the DSN; set `tls`
+        "#]],
+    );
+    check(
+        "[storage.postgres]\nconnections = 0\n",
+        expect![[r#"
+            jackdaw.toml:2: storage.postgres.connections: 0 is out of range; write 1 to 64 connections
+        "#]],
+    );
+}
+
+#[test]
+fn a_password_in_a_description_is_not_shown_by_debug() {
+    let text = "[storage.postgres]\ndsn = \"postgresql://jackdaw:r0m30@db.example/x\"\n";
+    let config = Config::parse("jackdaw.toml", text).unwrap();
+    assert!(!format!("{config:?}").contains("r0m30"));
+}

@@ -123,9 +123,11 @@ impl Walk<'_> {
     fn keys(&mut self, section: &Section, prefix: &str, table: &DeTable<'_>) {
         for (name, value) in table {
             let path = join(prefix, name.get_ref());
-            match section.key(name.get_ref()) {
-                Some(key) => self.range(key, &path, value),
-                None => {
+            let inner = self.sections.iter().find(|section| section.path == path);
+            match (section.key(name.get_ref()), inner) {
+                (_, Some(inner)) => self.section(inner, &name.span(), value),
+                (Some(key), None) => self.range(key, &path, value),
+                (None, None) => {
                     let message = self.unknown_key(section, name.get_ref());
                     self.report(&name.span(), &path, message);
                 }

@@ -1,7 +1,7 @@
 //! `jackdaw.toml`: text in, a typed [`Config`] or errors that name file, line and key out.
 //!
-//! The settings are described once, in `node`, `limits` and `features`; the rest of the module
-//! reads (`document`, `check`) and prints (`reference`) by that description.
+//! The settings are described once, in `node`, `storage`, `limits` and `features`; the rest of the
+//! module reads (`document`, `check`) and prints (`reference`) by that description.
 
 mod address;
 mod change;
@@ -14,6 +14,7 @@ mod nearest;
 mod node;
 mod reference;
 mod section;
+mod storage;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -27,12 +28,13 @@ pub use features::{Auth, ClientState, Contacts, Registration, Sessions, StreamMa
 pub use limits::{Deadlines, Keepalive, Limits};
 pub use node::{
     DirectTlsListener, Domain, Edge, HttpListener, Log, PlainListener, Server, StartTlsListener,
-    Storage,
 };
 pub use reference::{configuration_markdown, default_toml};
 pub use section::{Applies, Key, Section, Traits};
+pub use storage::{Dsn, Postgres, Storage};
 pub use value::{
-    Ack, Driver, Engine, ListenAddress, LogFormat, LogLevel, Mechanism, ResourceConflict, Seconds,
+    Ack, DatabaseTls, Driver, Engine, ListenAddress, LogFormat, LogLevel, Mechanism,
+    ResourceConflict, Seconds,
 };
 
 use document::Document;
@@ -50,6 +52,7 @@ pub const SECTIONS: &[Section] = &[
     HttpListener::SECTION,
     Edge::SECTION,
     Storage::SECTION,
+    Postgres::SECTION,
     Auth::SECTION,
     Sessions::SECTION,
     StreamManagement::SECTION,

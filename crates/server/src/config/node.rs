@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::address::{AccountAddress, DomainName};
 use super::section::{RELOAD, RESTART, section};
-use super::value::{Ack, Driver, Engine, ListenAddress, LogFormat, LogLevel, Seconds};
+use super::value::{Driver, ListenAddress, LogFormat, LogLevel, Seconds};
 
 section! {
     ["server"]
@@ -103,22 +103,6 @@ section! {
         /// File descriptors kept back for the store, the log and the HTTP listener, so that a flood
         /// of clients cannot stop a commit.
         descriptors_reserved: u32 = 512 => RESTART.count("descriptors", 32, 65_536);
-    }
-}
-
-section! {
-    ["storage"]
-    /// Where accounts, rosters and messages are kept.
-    Storage {
-        /// `fjall` is the embedded store; `memory` forgets everything at a stop.
-        engine: Engine = Engine::Fjall => RESTART;
-        /// Directory of the embedded store. Without it, `store` in the data directory.
-        path: Option<PathBuf> = None => RESTART.example(r#""/var/lib/jackdaw/store""#);
-        /// What an acknowledgement (`<a/>` of XEP-0198) promises about a message: `durable`, that
-        /// it has been delivered and acknowledged, or is on disk; `fast`, that it is in memory and
-        /// will be on disk soon, so that a power cut loses what was acknowledged in the last
-        /// moments.
-        ack: Ack = Ack::Durable => RESTART;
     }
 }
 

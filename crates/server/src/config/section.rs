@@ -103,7 +103,8 @@ impl Section {
     }
 }
 
-/// Describes a section: `key: Type = default => traits;` under doc comments.
+/// Describes a section: `key: Type = default => traits;` under doc comments, and after the keys
+/// `with table: Type;` for a section inside it.
 ///
 /// The first argument is the table's name, `[once]` or `[[repeated]]`. A doc comment tells an
 /// operator what the key does and why the default is what it is, for it is printed to operators.
@@ -115,16 +116,21 @@ macro_rules! section {
         $(#[doc = $doc:literal])+
         $name:ident {
             $( $(#[doc = $key_doc:literal])+ $key:ident : $type:ty = $default:expr => $traits:expr; )+
+            $( with $table:ident : $table_type:ty; )*
         }
     ) => {
         $(#[doc = $doc])+
         #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
         #[serde(default, deny_unknown_fields)]
-        pub struct $name { $( $(#[doc = $key_doc])+ pub $key: $type, )+ }
+        pub struct $name {
+            $( $(#[doc = $key_doc])+ pub $key: $type, )+
+            $( #[doc = concat!("The table `", $path, ".", stringify!($table), "`.")]
+               pub $table: $table_type, )*
+        }
 
         impl Default for $name {
             fn default() -> $name {
-                $name { $( $key: $default, )+ }
+                $name { $( $key: $default, )+ $( $table: <$table_type>::default(), )* }
             }
         }
 

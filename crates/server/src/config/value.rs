@@ -238,6 +238,20 @@ choice! {
         Fjall = "fjall",
         /// Memory: everything is gone after a stop. For tests and demonstrations.
         Memory = "memory",
+        /// A PostgreSQL.
+        Postgres = "postgres",
+    }
+}
+
+choice! {
+    /// How the way to a database is protected.
+    DatabaseTls {
+        /// Not at all.
+        Disable = "disable",
+        /// Encrypted, to whoever answers.
+        Require = "require",
+        /// Encrypted, to the host that was named.
+        VerifyFull = "verify-full",
     }
 }
 
