@@ -10,7 +10,8 @@ use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 use crate::error::{Error, Result};
 
-/// How this program is told to become another one: `jackdaw-e2e DENIED CALL ERROR PROGRAM ARGUMENT…`.
+/// How this program is told to become another one:
+/// `jackdaw-e2e denied CALL ERROR PROGRAM ARGUMENT…`.
 pub const DENIED: &str = "denied";
 
 /// A system call that fails, and with which error.

@@ -75,8 +75,8 @@ pub fn play(play: &Play<'_>) -> Result<Vec<Finding>> {
 
 /// Many messages for clients that read nothing, and what becomes of them.
 ///
-/// The same is sent first to as many who are away: what the store holds in memory of it is no matter
-/// of those who read slowly.
+/// The same is sent first to as many who are away: what the store holds in memory of it is no
+/// matter of those who read slowly.
 fn stop_reading(server: &Server, crowd: &Crowd) -> Result<Finding> {
     let mut sender = enter(&role("sender", "s"), server.listeners(), Phase::PostAuth)?;
     crowd.say(Beside::Pause);
