@@ -43,6 +43,11 @@ impl Config {
             features: Features::default(),
         }
     }
+
+    /// Whether a cluster can have it: there is a shard, and its leases are leases.
+    pub fn is_sound(&self) -> bool {
+        (1..=SHARDS).contains(&self.shards) && self.lease.is_sound()
+    }
 }
 
 /// A version of Unicode.

@@ -8,6 +8,8 @@ mod command;
 mod command_codec;
 mod config;
 mod effect;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod node;
 mod shards;
 mod snapshot;
@@ -72,7 +74,7 @@ impl Cluster {
 
     fn initialise(&mut self, command: Command) -> Result<Vec<Effect>, Refusal> {
         let Command::Initialise(config) = command else { return Err(Refusal::NotInitialised) };
-        if !config.lease.is_sound() || ShardId::new(config.shards.wrapping_sub(1)).is_none() {
+        if !config.is_sound() {
             return Err(Refusal::Unsound);
         }
         self.shards = Shards::new(config.shards);
