@@ -87,14 +87,6 @@ fn nothing_comes_before_the_cluster() {
 }
 
 #[test]
-#[should_panic(expected = "once and in order")]
-fn an_entry_is_not_applied_twice() {
-    let mut cluster = Cluster::default();
-    let _ = cluster.apply(LogIndex(1), Command::Initialise(config()));
-    let _ = cluster.apply(LogIndex(1), Command::Initialise(config()));
-}
-
-#[test]
 fn a_life_is_the_index_of_its_join() {
     let mut log = Log::new();
     let index = log.next();

@@ -107,8 +107,9 @@ impl Log {
 
     /// What a node says that takes the shard over with the state of the owner before.
     pub(crate) fn handed_over(&self, number: u16) -> Activation {
-        let Assignment { owner: from, epoch: sealed, phase } = self.assignment(number);
-        let Phase::Handoff { to: by, epoch } = phase else { panic!("{phase:?}") };
+        let assignment = self.assignment(number);
+        let Assignment { owner: from, epoch: sealed, .. } = assignment;
+        let (by, epoch) = (assignment.heir(), assignment.epoch_max());
         let after = Takeover::Handoff { from, sealed };
         Activation { shards: vec![shard(number)], by, epoch, after }
     }
