@@ -41,6 +41,7 @@ const HOUSE: &[Room] = &[
     room("jackdaw-http", 6, "health and metrics"),
     room("jackdaw-admin", 6, "commands for the running server"),
     room("jackdaw-peer", 6, "node to node"),
+    room("jackdaw-consensus", 6, "the log that orders what the cluster decides"),
     room("jackdaw-loadtest", 6, "clients by the thousand"),
     room("jackdaw-server", 7, "configuration, wiring, signals, command line"),
     room("jackdaw-e2e", 7, "end-to-end scripts and their runner"),
@@ -113,6 +114,7 @@ mod tests {
 
     fn package(name: &str, uses: &str, kind: Option<&str>) -> Package {
         Package {
+            id: name.into(),
             name: name.into(),
             version: semver::Version::new(0, 1, 0),
             license: None,

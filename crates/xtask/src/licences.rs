@@ -36,6 +36,9 @@ struct Ban {
     #[serde(rename = "crate")]
     krate: String,
     reason: String,
+    /// Crates that may use it all the same.
+    #[serde(default)]
+    wrappers: Vec<String>,
 }
 
 /// Fails on a licence that is not on the list, a banned crate and an unexplained duplicate.
@@ -49,7 +52,7 @@ pub fn check(workspace: &Workspace) -> Result<()> {
     let mut findings = Vec::new();
     for package in &foreign {
         findings.extend(licence_finding(package, &table.licenses.allow));
-        findings.extend(ban_finding(package, &table.bans.deny));
+        findings.extend(ban_finding(package, &metadata.users(package), &table.bans.deny));
     }
     findings.extend(duplicates(&foreign, &table.bans.skip));
     println!("{} crates, {} licences allowed", foreign.len(), table.licenses.allow.len());
@@ -66,9 +69,15 @@ fn licence_finding(package: &Package, allowed: &[String]) -> Option<String> {
     })
 }
 
-fn ban_finding(package: &Package, banned: &[Ban]) -> Option<String> {
+fn ban_finding(package: &Package, users: &[&str], banned: &[Ban]) -> Option<String> {
     let ban = banned.iter().find(|ban| ban.krate == package.name)?;
-    Some(format!("{} is banned: {}", package.name, ban.reason))
+    let wrapped = |user: &&str| ban.wrappers.iter().any(|wrapper| wrapper == user);
+    let mut others = users.iter().copied().filter(|user| !wrapped(user)).peekable();
+    if !ban.wrappers.is_empty() && others.peek().is_none() {
+        return None;
+    }
+    let others: Vec<&str> = others.collect();
+    Some(format!("{} is banned: {} (used by {})", package.name, ban.reason, others.join(", ")))
 }
 
 /// Two versions of one crate are compiled and audited twice.
@@ -152,6 +161,27 @@ mod tests {
         assert!(met("MIT AND (Apache-2.0 OR GPL-3.0-only)"));
         assert!(!met("MIT AND OpenSSL"));
         assert!(!met("MIT AND (GPL-3.0-only OR AGPL-3.0-only)"));
+    }
+
+    #[test]
+    fn a_banned_crate_may_be_used_by_its_wrappers_only() {
+        let package = Package {
+            id: "chrono".into(),
+            name: "chrono".into(),
+            version: semver::Version::new(0, 4, 0),
+            license: None,
+            source: None,
+            dependencies: Vec::new(),
+        };
+        let ban = |wrappers: &[&str]| Ban {
+            krate: "chrono".into(),
+            reason: String::new(),
+            wrappers: wrappers.iter().map(|&name| name.to_owned()).collect(),
+        };
+        assert!(ban_finding(&package, &["openraft"], &[ban(&[])]).is_some());
+        assert!(ban_finding(&package, &["openraft"], &[ban(&["openraft"])]).is_none());
+        let finding = ban_finding(&package, &["openraft", "other"], &[ban(&["openraft"])]);
+        assert!(finding.is_some_and(|finding| finding.contains("other")));
     }
 
     #[test]

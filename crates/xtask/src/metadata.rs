@@ -13,11 +13,27 @@ use crate::workspace::Workspace;
 pub struct Metadata {
     /// Ours and everybody else's.
     pub packages: Vec<Package>,
+    resolve: Resolve,
+}
+
+/// Who uses whom, with the features that are on.
+#[derive(Debug, Deserialize)]
+struct Resolve {
+    nodes: Vec<Uses>,
+}
+
+/// What one crate uses, by their ids.
+#[derive(Debug, Deserialize)]
+struct Uses {
+    id: String,
+    dependencies: Vec<String>,
 }
 
 /// One crate.
 #[derive(Debug, Deserialize)]
 pub struct Package {
+    /// What tells it from every other crate and version.
+    pub id: String,
     /// Its name on crates.io, or ours.
     pub name: String,
     /// Its version.
@@ -60,6 +76,15 @@ impl Metadata {
                 || built.contains(&format!("{} v{}", package.name, package.version))
         });
         Ok(metadata)
+    }
+
+    /// The crates that use a package themselves, by name.
+    pub fn users(&self, used: &Package) -> Vec<&str> {
+        let uses = |user: &&Package| {
+            let mut nodes = self.resolve.nodes.iter();
+            nodes.any(|node| node.id == user.id && node.dependencies.contains(&used.id))
+        };
+        self.packages.iter().filter(uses).map(|user| user.name.as_str()).collect()
     }
 
     /// Our own crates by name.
