@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release -p jackdaw-consensus --example commits -- [directory] [commits]` starts
 //! clusters of one and three nodes in this process, each with its log in the directory, and
-//! proposes one command after the other, then 32 at a time. Between the nodes there is no network, so what
-//! is measured is the disk.
+//! proposes one command after the other, then 32 at a time. Between the nodes there is no network,
+//! so what is measured is the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -228,8 +228,8 @@ impl Log {
     /// Makes these members the voters, all others learners, in one joint change. The leader's to
     /// do, and only with one, three or five: two voters stop when either does. A leader that is not
     /// among them then falls silent, and this returns when another one leads; until then, one to
-    /// two election timeouts, nothing is decided. [`ChangeError::Unknown`] also says that nobody took
-    /// over, and it goes on leading: ask again.
+    /// two election timeouts, nothing is decided. [`ChangeError::Unknown`] also says that nobody
+    /// took over, and it goes on leading: ask again.
     pub async fn set_voters(&self, voters: &BTreeSet<NodeId>) -> Result<(), ChangeError> {
         self.node.set_voters(voters).await
     }

@@ -12,6 +12,8 @@ mod confirming;
 mod message;
 mod network;
 mod node;
+#[cfg(test)]
+mod node_test;
 mod receiving;
 mod status;
 mod storage;

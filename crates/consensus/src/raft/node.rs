@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use openraft::error::{ChangeMembershipError, ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::error::{ChangeMembershipError, ClientWriteError, InitializeError, RaftError};
 use openraft::{ChangeMembers, Config, SnapshotPolicy};
 use tokio::sync::{Semaphore, watch};
 
@@ -23,6 +23,7 @@ use crate::log::{
 use crate::machine::Machine;
 use crate::node::{Identity, Member, NodeId};
 use crate::store::Directory;
+use crate::voters;
 use crate::wire::{COMMAND_BYTES_MAX, Kind, Wire, WireError};
 
 /// How long a proposal looks for a leader and waits for the decision. Longer than it takes to elect
@@ -44,9 +45,6 @@ const ADDRESS_BYTES_MAX: usize = 255 + 6;
 
 /// The most members, voters and learners. All of them are in every entry that changes one.
 const MEMBERS_MAX: usize = 256;
-
-/// How many voters there may be. Two would stop when either does, as four do with two.
-const VOTERS: [usize; 3] = [1, 3, 5];
 
 /// openraft, and what it needs to be a node.
 pub(crate) struct Node {
@@ -209,8 +207,8 @@ impl Node {
         };
         match written.map_err(|_| ProposeError::Unknown)? {
             Ok(written) => Ok(Decided { index: written.log_id.index, response: written.data.0 }),
-            Err(RaftError::Fatal(Fatal::Stopped)) => Err(ProposeError::Unknown),
-            Err(RaftError::Fatal(fatal)) => Err(ProposeError::Stopped(fatal.to_string())),
+            // It may have gone to others before whatever stopped this node.
+            Err(RaftError::Fatal(_)) => Err(ProposeError::Unknown),
             Err(RaftError::APIError(ClientWriteError::ForwardToLeader(forward))) => {
                 Err(ProposeError::NotLeader { leader: forward.leader_id.map(NodeId) })
             }
@@ -259,13 +257,13 @@ impl Node {
         self.change(ChangeMembers::AddNodes(added)).await
     }
 
-    pub async fn set_voters(&self, voters: &BTreeSet<NodeId>) -> Result<(), ChangeError> {
-        if !VOTERS.contains(&voters.len()) {
+    pub async fn set_voters(&self, ids: &BTreeSet<NodeId>) -> Result<(), ChangeError> {
+        if !voters::COUNTS.contains(&ids.len()) {
             return Err(refused("there are one, three or five voters"));
         }
-        let ids = voters.iter().map(|id| id.0).collect();
-        self.change(ChangeMembers::ReplaceAllVoters(ids)).await?;
-        if voters.contains(&self.me.node) { Ok(()) } else { self.step_down().await }
+        let voters = ids.iter().map(|id| id.0).collect();
+        self.change(ChangeMembers::ReplaceAllVoters(voters)).await?;
+        if ids.contains(&self.me.node) { Ok(()) } else { self.step_down().await }
     }
 
     /// Falls silent until the voters elect one of them. openraft 0.9 has no other way: a leader
