@@ -186,7 +186,10 @@ impl Epoll {
         peer: SocketAddr,
         sink: &mut impl Sink,
     ) {
-        let token = self.free.pop().unwrap_or(self.streams.len() as u32);
+        let token = self.free.pop().unwrap_or_else(|| {
+            self.streams.push(None);
+            self.streams.len() as u32 - 1
+        });
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered =
             self.poll.registry().register(&mut stream, Token(token as usize), interest);
@@ -198,9 +201,6 @@ impl Epoll {
             self.free.push(token);
             return;
         };
-        if token as usize == self.streams.len() {
-            self.streams.push(None);
-        }
         self.streams[token as usize] = Some(Stream {
             stream,
             slot,
