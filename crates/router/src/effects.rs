@@ -67,7 +67,7 @@ impl Router {
         let is_coming = stanza.presence_type() == Some(PresenceType::Available)
             && self.ready_session(account).is_none();
         if is_coming {
-            self.spool.coming(account);
+            self.spool.coming(account, self.spool.next(self.services.clock.now()));
         }
         let ctx = self.ctx_of(Some(&session), session.account());
         self.presence.broadcast(ctx.clone(), stanza.clone()).await;

@@ -21,7 +21,7 @@ use crate::Router;
 use crate::ledger::{Entry, Row};
 use crate::record::Record;
 use crate::select::Targets;
-use crate::spool::{SPOOL, position_of, read_row};
+use crate::spool::{SPOOL, parse_row, position_of, read_row};
 
 /// Rows read at once.
 const PAGE: usize = 100;
@@ -87,13 +87,14 @@ impl Router {
     pub(crate) async fn flush(self: &Arc<Self>, session: &Arc<Session>) {
         let account = session.account().jid().clone();
         if self.spool.begin_flush(&account) {
-            let flush = self.new_flush(session);
+            let flush = self.new_flush(&account, session);
             self.flush_begun(&account, Some(flush)).await;
         }
     }
 
-    fn new_flush(&self, session: &Session) -> Flush {
-        let live_from = self.spool.next(self.services.clock.now());
+    fn new_flush(&self, account: &BareJid, session: &Session) -> Flush {
+        let now = || self.spool.next(self.services.clock.now());
+        let live_from = self.spool.take_live_from(account).unwrap_or_else(now);
         Flush { session: session.id(), live_from, after: None, rows: PAGE }
     }
 
@@ -125,7 +126,7 @@ impl Router {
         });
         going_on.or_else(|| {
             let session = self.ready_session(account)?;
-            let flush = self.new_flush(&session);
+            let flush = self.new_flush(account, &session);
             Some((session, flush))
         })
     }
@@ -183,7 +184,12 @@ impl Router {
         live_from: u64,
         (position, row): (u64, &StoreRow),
     ) {
-        let Some(stanza) = read_row(account.domain(), &row.value) else {
+        // What only queued was not delayed.
+        let read = match position < live_from {
+            true => read_row(account.domain(), &row.value),
+            false => parse_row(&row.value),
+        };
+        let Some(stanza) = read else {
             tracing::error!(%account, position, "a spool row is not readable; it stays");
             return;
         };

@@ -18,9 +18,14 @@ use crate::ledger::{Abandoned, Entry, Receipt, Row};
 use crate::record::{NUMBERS, Record, number_key};
 use crate::spool::{Offline, SPOOL, row_batch};
 
-/// How long a row waits that the store had no place for: a full disk passes, and so does a full
-/// queue.
-const WRITE_RETRY: Duration = Duration::from_secs(1);
+/// How long a row waits that the store had no place for, or did not answer about: a full disk
+/// passes, and so does a full queue, and a database comes back.
+pub(crate) const WRITE_RETRY: Duration = Duration::from_secs(1);
+
+/// Whether the same commit can be expected to go through later.
+pub(crate) fn passes(error: &StoreError) -> bool {
+    matches!(error, StoreError::Busy | StoreError::Full | StoreError::Unavailable)
+}
 
 impl Router {
     /// A delivery that carries this token was acknowledged or, where nobody acknowledges, its
@@ -107,12 +112,24 @@ impl Router {
         for (session, number) in &numbers {
             batch.delete(NUMBERS, &account, &number_key(*session, *number));
         }
-        let router = Arc::clone(self);
-        let done = move |outcome: Result<(), StoreError>| {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "an acknowledged spool row was not deleted");
+        self.commit_deletion(account, position, batch);
+    }
+
+    fn commit_deletion(self: &Arc<Self>, account: BareJid, position: u64, batch: Batch) {
+        let (router, again) = (Arc::clone(self), batch.clone());
+        let done = move |outcome: Result<(), StoreError>| match outcome {
+            // Until then the row is claimed, and nobody gets it again.
+            Err(error) if passes(&error) => {
+                let later = Arc::clone(&router);
+                let retry = async move { later.commit_deletion(account, position, again) };
+                router.services.spawn.after(WRITE_RETRY, Box::pin(retry));
             }
-            router.spool.deleted(&account, position);
+            outcome => {
+                if let Err(error) = outcome {
+                    tracing::warn!(%error, "an acknowledged spool row was not deleted");
+                }
+                router.spool.deleted(&account, position);
+            }
         };
         // Losing the deletion costs a repetition, not a message: nobody waits for the disk.
         self.services.stores.engine().commit_then(batch, Durability::Fast, Box::new(done));
@@ -172,10 +189,33 @@ impl Router {
     ) {
         self.spool.claim(account, position);
         let batch = row_batch(account, position, self.services.clock.now(), stanza);
-        let (router, account) = (Arc::clone(self), account.clone());
-        self.commit_claimed(batch, receipt, move |outcome| {
-            router.row_written(settle, account, position, outcome);
+        let (router, account, again) = (Arc::clone(self), account.clone(), batch.clone());
+        self.commit_claimed(batch, receipt, move |outcome| match outcome {
+            Err(StoreError::Unavailable) => router.row_in_doubt(settle, account, position, again),
+            outcome => router.row_written(settle, account, position, outcome),
         });
+    }
+
+    /// The row may be there or not, so it is still being written: the same row again does no harm,
+    /// and what comes of it is known. Until then nothing is decided that depends on it.
+    fn row_in_doubt(
+        self: &Arc<Self>,
+        settle: Settle,
+        account: BareJid,
+        position: u64,
+        batch: Batch,
+    ) {
+        let router = Arc::clone(self);
+        let retry = async move {
+            let (later, again) = (Arc::clone(&router), batch.clone());
+            router.commit(batch, move |outcome| match outcome {
+                Err(error) if passes(&error) => {
+                    later.row_in_doubt(settle, account, position, again);
+                }
+                outcome => later.row_written(settle, account, position, outcome),
+            });
+        };
+        self.services.spawn.after(WRITE_RETRY, Box::pin(retry));
     }
 
     fn row_written(

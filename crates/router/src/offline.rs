@@ -10,6 +10,7 @@ use jackdaw_store::{Batch, Durability, ItemRange, StoreError};
 
 use crate::accept::Taken;
 use crate::ledger::Receipt;
+use crate::linger::{WRITE_RETRY, passes};
 use crate::spool::{Admission, Offline, SPOOL, row_batch};
 use crate::{Count, Router};
 
@@ -97,26 +98,49 @@ impl Router {
     }
 
     fn write_offline(self: &Arc<Self>, account: &BareJid, message: Offline) {
-        let Offline { position, stanza, receipt, is_returned } = message;
-        let batch = row_batch(account, position, self.services.clock.now(), &stanza);
-        let router = Arc::clone(self);
-        let account = account.clone();
-        let told = receipt.clone();
-        self.commit_claimed(batch, receipt.as_ref(), move |outcome| {
-            match &outcome {
-                Ok(()) => router.stats.add(Count::MessagesSpooled),
-                Err(error) => router.not_stored(&stanza, error),
-            }
-            if let Some(receipt) = told {
-                router.accepted(&receipt);
-            }
-            // It may have become available while the row was written.
-            let is_ready = router.ready_session(&account).is_some();
-            let is_flush_due = router.spool.written(&account, outcome.is_ok(), is_ready);
-            if is_flush_due | (is_returned && router.spool.came_back(&account)) {
-                router.spawn_flush(account);
-            }
+        let batch =
+            row_batch(account, message.position, self.services.clock.now(), &message.stanza);
+        let (router, account, again) = (Arc::clone(self), account.clone(), batch.clone());
+        let receipt = message.receipt.clone();
+        self.commit_claimed(batch, receipt.as_ref(), move |outcome| match outcome {
+            Err(StoreError::Unavailable) => router.offline_in_doubt(account, message, again),
+            outcome => router.offline_written(account, message, outcome),
         });
+    }
+
+    /// The row may be there or not: an error would be wrong where it is, and an acknowledgement
+    /// where it is not. The same row again does no harm, and tells.
+    fn offline_in_doubt(self: &Arc<Self>, account: BareJid, message: Offline, batch: Batch) {
+        let router = Arc::clone(self);
+        let retry = async move {
+            let (later, again) = (Arc::clone(&router), batch.clone());
+            router.commit(batch, move |outcome| match outcome {
+                Err(error) if passes(&error) => later.offline_in_doubt(account, message, again),
+                outcome => later.offline_written(account, message, outcome),
+            });
+        };
+        self.services.spawn.after(WRITE_RETRY, Box::pin(retry));
+    }
+
+    fn offline_written(
+        self: &Arc<Self>,
+        account: BareJid,
+        message: Offline,
+        outcome: Result<(), StoreError>,
+    ) {
+        match &outcome {
+            Ok(()) => self.stats.add(Count::MessagesSpooled),
+            Err(error) => self.not_stored(&message.stanza, error),
+        }
+        if let Some(receipt) = message.receipt {
+            self.accepted(&receipt);
+        }
+        // It may have become available while the row was written.
+        let is_ready = self.ready_session(&account).is_some();
+        let is_flush_due = self.spool.written(&account, outcome.is_ok(), is_ready);
+        if is_flush_due | (message.is_returned && self.spool.came_back(&account)) {
+            self.spawn_flush(account);
+        }
     }
 
     pub(crate) fn commit(

@@ -69,6 +69,8 @@ pub(crate) struct State {
     returning: u32,
     /// Sessions that are about to become available.
     coming: u32,
+    /// Since when: what is accepted from there on is live, and only queues.
+    live_from: Option<u64>,
     is_flushing: bool,
     /// Somebody asked for a flush while one was under way.
     is_flush_due: bool,
@@ -271,8 +273,19 @@ impl Spool {
 
     /// A session is about to become available: from here on live messages queue behind those that
     /// it will be sent first.
-    pub(crate) fn coming(&self, account: &BareJid) {
-        self.change(account, |state| state.coming += 1);
+    pub(crate) fn coming(&self, account: &BareJid, position: u64) {
+        self.change(account, |state| {
+            if state.coming == 0 {
+                state.live_from = Some(position);
+            }
+            state.coming += 1;
+        });
+    }
+
+    /// Where the live messages begin that queue behind a flush which begins now: those of a session
+    /// that became available began before.
+    pub(crate) fn take_live_from(&self, account: &BareJid) -> Option<u64> {
+        self.change(account, |state| state.live_from.take())
     }
 
     /// It is available, and its flush has begun; or it is not.

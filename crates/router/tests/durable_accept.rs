@@ -149,6 +149,68 @@ fn a_row_that_found_no_room_is_written_when_there_is_some() {
 }
 
 #[test]
+fn a_row_of_which_nothing_is_known_is_written_again_before_anything_is_said_of_it() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let juliet = world.managed("juliet@example.net/balcony");
+    world.engine.set(Mode::Hold);
+    world.send_numbered(&romeo, 1, &chat(JULIET, "1"));
+    world.linger();
+    // It was written, and the answer was lost.
+    world.engine.lose();
+    assert_eq!(spool(&world), "1");
+    assert!(world.accepted(&romeo).is_empty());
+    world.settle(&world.take_messages(&juliet).1);
+    assert_eq!(world.accepted(&romeo), [1], "who has it has said so");
+    world.engine.set(Mode::Fail(StoreError::Busy));
+    world.pass(1_000);
+    assert_eq!(spool(&world), "1", "the database is away: still nothing is known");
+    world.engine.set(Mode::Through);
+    world.pass(1_000);
+    assert_eq!(spool(&world), "", "it does not come again");
+    world.assert_settled();
+    assert_eq!(world.router.spooling(), 0);
+}
+
+#[test]
+fn a_message_for_who_is_away_of_which_nothing_is_known_is_neither_accepted_nor_refused() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.engine.set(Mode::Fail(StoreError::Unavailable));
+    world.send_numbered(&romeo, 1, &chat(JULIET, "1"));
+    for error in [StoreError::Busy, StoreError::Unavailable] {
+        world.engine.set(Mode::Fail(error));
+        world.pass(1_000);
+        assert!(world.accepted(&romeo).is_empty());
+        assert!(world.xml(&romeo).is_empty());
+    }
+    world.engine.set(Mode::Through);
+    world.pass(1_000);
+    assert_eq!(world.accepted(&romeo), [1]);
+    assert_eq!(spool(&world), "1");
+    assert!(world.xml(&romeo).is_empty());
+}
+
+#[test]
+fn an_acknowledged_row_is_deleted_when_the_database_is_back() {
+    for error in [StoreError::Busy, StoreError::Unavailable] {
+        let world = World::new();
+        let romeo = world.connect(ROMEO);
+        let juliet = world.managed("juliet@example.net/balcony");
+        world.send(&romeo, &chat(JULIET, "1"));
+        world.linger();
+        assert_eq!(spool(&world), "1");
+        world.engine.set(Mode::Fail(error));
+        world.settle(&world.take_messages(&juliet).1);
+        world.pass(1_000);
+        world.engine.set(Mode::Through);
+        world.pass(1_000);
+        assert_eq!(spool(&world), "");
+        assert_eq!(world.router.spooling(), 0);
+    }
+}
+
+#[test]
 fn every_client_must_acknowledge_before_the_message_is_accepted() {
     let world = World::new();
     let romeo = world.connect(ROMEO);

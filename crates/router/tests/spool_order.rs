@@ -79,6 +79,21 @@ fn a_live_message_does_not_overtake_a_flush() {
 }
 
 #[test]
+fn a_live_message_that_queued_is_not_stamped_as_delayed() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    world.send(&romeo, &chat(JULIET, "1"));
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.engine.set_reads_wait(true);
+    world.say_available(&juliet, 0);
+    world.send(&romeo, &chat(JULIET, "2"));
+    world.engine.set_reads_wait(false);
+    world.run();
+    let stamped = world.xml(&juliet).iter().map(|xml| xml.contains("<delay")).collect::<Vec<_>>();
+    assert_eq!(stamped, [true, false]);
+}
+
+#[test]
 fn what_is_not_stored_does_not_wait_for_a_flush() {
     let world = World::new();
     let romeo = world.connect(ROMEO);

@@ -78,6 +78,10 @@ pub struct StoreStats {
     /// Segments of the write-ahead log whose rows are not all in tables yet; a growing number means
     /// that flushing falls behind.
     pub journals: u64,
+    /// Commits that were given up because the database did not answer.
+    pub commits_failed: u64,
+    /// Connections for commits that were made anew.
+    pub reconnects: u64,
     /// Whether every table was read and checked since the start.
     pub tables_checked: bool,
 }

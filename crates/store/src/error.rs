@@ -3,7 +3,8 @@
 /// Why a read or a commit failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The queue of commits is at its bound: try again later. Nothing was written.
+    /// The queue of commits is at its bound, or the database is known to be away: try again later.
+    /// Nothing was written.
     #[error("the store is busy")]
     Busy,
     /// A requirement of the batch did not hold. Nothing was written.
@@ -33,8 +34,9 @@ pub enum StoreError {
     /// The data directory is in use by another process.
     #[error("the data directory {0} is in use by another process")]
     Locked(String),
-    /// The database does not answer. What was being written may still be written, or not; it works
-    /// again when the database does.
+    /// The database does not answer. What was being written may still be written, or not: whoever
+    /// writes the same again does no harm, and learns. A commit that is handed over later and is
+    /// done settles it too. It works again when the database does.
     #[error("the database does not answer")]
     Unavailable,
     /// The data directory was written by a version that this one cannot read.

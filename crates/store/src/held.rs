@@ -61,6 +61,14 @@ impl HeldEngine {
         }
     }
 
+    /// Commits what waits, and loses the answers.
+    pub fn lose(&self) {
+        for (batch, durability, done) in std::mem::take(&mut *self.held.lock()) {
+            self.memory.commit_then(batch, durability, Box::new(|_| {}));
+            done(Err(StoreError::Unavailable));
+        }
+    }
+
     /// Fails every commit that waits.
     pub fn fail(&self, error: &StoreError) {
         for (_, _, done) in std::mem::take(&mut *self.held.lock()) {
