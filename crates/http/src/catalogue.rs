@@ -56,6 +56,10 @@ pub mod names {
     pub const COMMIT_LATENCY: &str = "xmpp_commit_latency_seconds";
     /// Bytes waiting for the store's committer.
     pub const STORE_QUEUE_BYTES: &str = "xmpp_store_queue_bytes";
+    /// Commits that a database did not answer.
+    pub const STORE_COMMITS_FAILED: &str = "xmpp_store_commits_failed_total";
+    /// Connections to a database that were made anew.
+    pub const STORE_RECONNECTS: &str = "xmpp_store_reconnects_total";
     /// Whether the store refuses new rows or has lost some, by reason.
     pub const STORE_IMPAIRED: &str = "xmpp_store_impaired";
     /// Segments of the write-ahead log that are not in tables yet.
@@ -184,6 +188,18 @@ pub const METRICS: &[Metric] = &[
          not answer.",
     ),
     metric(names::STORE_COMMITS, Kind::Counter, &[], "Group commits that reached the disk."),
+    metric(
+        names::STORE_COMMITS_FAILED,
+        Kind::Counter,
+        &[],
+        "Group commits that were given up because the database did not answer.",
+    ),
+    metric(
+        names::STORE_RECONNECTS,
+        Kind::Counter,
+        &[],
+        "Connections for commits that were made in place of lost ones.",
+    ),
     metric(names::STORE_ROWS, Kind::Counter, &[], "Rows written or removed."),
     metric(names::TLS_HANDSHAKES, Kind::Counter, &[], "TLS handshakes finished."),
     metric(

@@ -39,6 +39,8 @@ pub fn store(sample: &mut Sample<'_>, stats: &StoreStats, health: &Result<(), St
     sample.gauge(names::STORE_QUEUE_BYTES, &[], stats.queue_bytes as f64);
     sample.gauge(names::STORE_JOURNALS, &[], stats.journals as f64);
     sample.counter(names::STORE_COMMITS, &[], stats.commits);
+    sample.counter(names::STORE_COMMITS_FAILED, &[], stats.commits_failed);
+    sample.counter(names::STORE_RECONNECTS, &[], stats.reconnects);
     sample.counter(names::STORE_ROWS, &[], stats.rows);
     for (reason, holds) in [
         ("full", *health == Err(StoreError::Full)),

@@ -55,8 +55,13 @@ impl PostgresEngine {
             drop(end);
         });
         Ok(PostgresEngine {
+            reader: Arc::new(Reader::new(
+                target,
+                options.readers,
+                options.deadline,
+                Arc::clone(&queue),
+            )),
             queue,
-            reader: Arc::new(Reader::new(target, options.readers, options.deadline)),
             about,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
@@ -97,7 +102,7 @@ async fn start(
     let about = schema::examine(&client, &place).await?;
     schema::migrate(&client, &place).await?;
     let session = Session::prepare(client).await.map_err(said)?;
-    let committer = Committer::new(target.clone(), options.deadline, queue, session, writer).await;
+    let committer = Committer::new(options, target.clone(), queue, session, writer).await;
     Ok((committer.map_err(said)?, about))
 }
 

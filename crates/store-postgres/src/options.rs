@@ -24,6 +24,9 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// The longest a read, and all attempts at a commit, may take.
     pub deadline: Duration,
+    /// How often a database that has nothing to do is asked whether it is there: readiness is to
+    /// say so before users notice.
+    pub asked_every: Duration,
 }
 
 impl Options {
@@ -52,7 +55,8 @@ impl Options {
             tls: Tls::Disable,
             readers: 4,
             connect_timeout: Duration::from_secs(5),
-            deadline: Duration::from_secs(10),
+            deadline: Duration::from_secs(5),
+            asked_every: Duration::from_secs(2),
         })
     }
 

@@ -46,13 +46,24 @@ struct State {
     stats: StoreStats,
 }
 
+impl State {
+    /// Whoever waited now would hear in the end what is known already.
+    fn is_away(&self) -> bool {
+        self.impaired == Some(StoreError::Unavailable)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes > QUEUE_BYTES_MAX || self.jobs.len() >= QUEUE_BATCHES_MAX
+    }
+}
+
 impl Queue {
     /// Hands a batch over, or refuses it at once.
     pub fn push(&self, batch: Batch, done: Done) {
         let mut state = self.state.lock();
         let refusal = if state.is_closed {
             Some(StoreError::Closed)
-        } else if state.bytes > QUEUE_BYTES_MAX || state.jobs.len() >= QUEUE_BATCHES_MAX {
+        } else if state.is_away() || state.is_full() {
             Some(StoreError::Busy)
         } else {
             None
@@ -102,6 +113,21 @@ impl Queue {
         stats.rows += rows as u64;
         stats.commit_time += time;
         stats.commit_time_max = stats.commit_time_max.max(time);
+    }
+
+    /// Counts a commit that was given up.
+    pub fn failed(&self) {
+        self.state.lock().stats.commits_failed += 1;
+    }
+
+    /// Counts a new connection in place of one that was lost.
+    pub fn reconnected(&self) {
+        self.state.lock().stats.reconnects += 1;
+    }
+
+    /// Whether the database is known not to answer.
+    pub fn is_away(&self) -> bool {
+        self.state.lock().is_away()
     }
 
     /// Says how the database is. A change is logged.

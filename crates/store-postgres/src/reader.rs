@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::time::timeout;
 
 use crate::options::Target;
+use crate::queue::Queue;
 use crate::session::Session;
 
 /// Reads on their way; beyond it one is refused with [`StoreError::Busy`].
@@ -20,14 +21,15 @@ pub(crate) struct Reader {
     slots: Vec<Mutex<Option<Arc<Session>>>>,
     next: AtomicUsize,
     places: Semaphore,
+    queue: Arc<Queue>,
 }
 
 impl Reader {
     /// Connects when there is something to read.
-    pub fn new(target: Target, readers: usize, deadline: Duration) -> Reader {
+    pub fn new(target: Target, readers: usize, deadline: Duration, queue: Arc<Queue>) -> Reader {
         let slots = (0..readers.max(1)).map(|_| Mutex::new(None)).collect();
         let places = Semaphore::new(READS_MAX);
-        Reader { target, deadline, slots, next: AtomicUsize::new(0), places }
+        Reader { target, deadline, slots, next: AtomicUsize::new(0), places, queue }
     }
 
     /// Reads with one of the sessions, within the deadline.
@@ -35,6 +37,10 @@ impl Reader {
         &self,
         read: impl AsyncFnOnce(&Session) -> Result<T, tokio_postgres::Error>,
     ) -> Result<T, StoreError> {
+        // Senders' streams wait for what is read, and would for nothing.
+        if self.queue.is_away() {
+            return Err(StoreError::Unavailable);
+        }
         let Ok(_place) = self.places.try_acquire() else { return Err(StoreError::Busy) };
         let answered = timeout(self.deadline, async {
             let session = self.session().await?;

@@ -59,9 +59,12 @@ fn nodes_that_start_at_once_make_the_tables_once() {
 
 #[test]
 fn a_database_that_went_is_told_to_callers_and_found_again() {
-    let mut server = Postgres::start();
+    let server = Postgres::start();
     let deadline = Duration::from_secs(8);
+    // Nobody notices before the commit does.
+    let asked_every = Duration::from_secs(3600);
     let options = Options::new(&server.new_database()).expect("a URL");
+    let options = Options { asked_every, ..options };
     let engine = PostgresEngine::open(Options { deadline: PATIENCE, ..options.clone() });
     engine.expect("opens").close();
     let options = Options { deadline, ..options };

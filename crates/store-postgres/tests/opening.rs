@@ -38,7 +38,7 @@ fn a_database_that_takes_no_writes_is_refused() {
 
 #[test]
 fn a_database_that_is_not_there_is_told_with_its_place() {
-    let mut server = Postgres::start();
+    let server = Postgres::start();
     let dsn = server.new_database();
     let missing = refusal(&dsn.replace("test0", "verona"), Tls::Disable);
     assert!(missing.to_string().ends_with("make it: createdb --owner=jackdaw verona"), "{missing}");

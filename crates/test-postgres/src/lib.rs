@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -26,7 +27,7 @@ const PORTS_MAX: usize = 20;
 pub struct Postgres {
     directory: TempDir,
     bin: PathBuf,
-    process: Child,
+    process: Mutex<Child>,
     /// What it is started with beside what every one is: `name=value`.
     settings: Vec<String>,
     databases: AtomicUsize,
@@ -76,7 +77,7 @@ impl Postgres {
 
     /// The same with settings of its own, `name=value` each.
     pub fn start_with(settings: &[&str]) -> Postgres {
-        let mut server = Postgres::init(settings.iter().map(|&setting| setting.into()).collect());
+        let server = Postgres::init(settings.iter().map(|&setting| setting.into()).collect());
         assert!(server.is_ready_at_last(), "PostgreSQL does not start");
         server
     }
@@ -96,7 +97,7 @@ impl Postgres {
         self.settings = settings.iter().map(|&setting| setting.to_owned()).collect();
         self.settings.push("listen_addresses=127.0.0.1".into());
         self.settings.push(format!("port={port}"));
-        self.process = run(&self.bin, self.directory.path(), &self.settings);
+        *self.process() = run(&self.bin, self.directory.path(), &self.settings);
         self.is_ready_at_last().then_some(port)
     }
 
@@ -109,7 +110,7 @@ impl Postgres {
         made.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--username=jackdaw"]);
         made.args(["--encoding=UTF8", "--no-sync", "-D"]);
         assert!(made.arg(&data).status().expect("`initdb` runs").success());
-        let process = run(&bin, directory.path(), &settings);
+        let process = Mutex::new(run(&bin, directory.path(), &settings));
         Postgres { directory, bin, process, settings, databases: AtomicUsize::new(0) }
     }
 
@@ -122,31 +123,35 @@ impl Postgres {
         give_to_postgres(&path);
     }
 
+    fn process(&self) -> MutexGuard<'_, Child> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends it as a crash does.
-    pub fn stop(&mut self) {
-        // `setpriv` became the server.
-        let process = self.process.id();
+    pub fn stop(&self) {
+        let mut process = self.process();
         // One that is paused hears nothing but this.
-        processes::signal("CONT", &processes::family(process));
-        if processes::signal("QUIT", &[process]) {
-            self.process.wait().ok();
+        processes::signal("CONT", &processes::family(process.id()));
+        // `setpriv` became the server.
+        if processes::signal("QUIT", &[process.id()]) {
+            process.wait().ok();
         }
     }
 
     /// Starts it again on what it wrote.
-    pub fn restart(&mut self) {
-        self.process = run(&self.bin, self.directory.path(), &self.settings);
+    pub fn restart(&self) {
+        *self.process() = run(&self.bin, self.directory.path(), &self.settings);
         assert!(self.is_ready_at_last(), "PostgreSQL does not start again");
     }
 
     /// Stops its clock, so to say: connections stay and nothing answers, not even a new one.
     pub fn pause(&self) {
-        processes::pause(self.process.id());
+        processes::pause(self.process().id());
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        processes::signal("CONT", &processes::family(self.process.id()));
+        processes::signal("CONT", &processes::family(self.process().id()));
     }
 
     fn tool(&self, name: &str) -> Command {
@@ -160,9 +165,9 @@ impl Postgres {
     }
 
     /// `pg_isready` itself waits for an answer, but not for the socket to appear. False: it ended.
-    fn is_ready_at_last(&mut self) -> bool {
+    fn is_ready_at_last(&self) -> bool {
         while !self.tool("pg_isready").status().expect("`pg_isready` runs").success() {
-            if self.process.try_wait().expect("it can be asked").is_some() {
+            if self.process().try_wait().expect("it can be asked").is_some() {
                 return false;
             }
             std::thread::yield_now();

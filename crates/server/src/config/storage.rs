@@ -51,10 +51,10 @@ section! {
         connections: u32 = 4 => RESTART.count("connections", 1, 64);
         /// How long making a connection may take.
         connect_timeout_secs: Seconds = Seconds(5) => RESTART.seconds(1, 60);
-        /// How long a read, or a commit with all its attempts, may take. Whoever waits longer is
-        /// told that the database does not answer, and the message or request is refused or tried
-        /// again.
-        deadline_secs: Seconds = Seconds(10) => RESTART.seconds(1, 300);
+        /// How long a read, or a commit with all its attempts, may take. After that the database
+        /// counts as away: what needs it is refused at once or tried again, and messages between
+        /// users who are there no longer wait for it.
+        deadline_secs: Seconds = Seconds(5) => RESTART.seconds(1, 300);
     }
 }
 
