@@ -1,17 +1,19 @@
-//! The runner: `jackdaw-e2e --server BINARY [--driver D] scripts [PATH…] | clients LIST`.
+//! The runner: `jackdaw-e2e --server BINARY [--driver D] [--store S] scripts [PATH…] | clients LIST`.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use jackdaw_e2e::{
-    DENIED, Denied, Launch, LedgerOptions, Plan, Property, Result, Tally, hostile, run_bug,
-    run_clients, run_disk, run_ledger, run_scripts,
+    Launch, LedgerOptions, Plan, Property, Result, Tally, hostile, run_bug, run_clients, run_disk,
+    run_ledger, run_scripts,
 };
 use jackdaw_faults::Bug;
+use jackdaw_test_postgres::Postgres;
 
 const USAGE: &str = "\
-jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
+jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] [--store fjall|postgres] COMMAND
 
   scripts [PATH…]   performs scripts, or all of crates/e2e/scripts
   disk [NAME…]      puts the store on disks that fail, or those of the named tests
@@ -28,11 +30,6 @@ jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] COMMAND
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let [DENIED, call, error, program, rest @ ..] = &arguments[..] {
-        let Some(denied) = Denied::parse(call, error) else { return ExitCode::from(2) };
-        eprintln!("jackdaw-e2e: {}", denied.become_program(program, rest));
-        return ExitCode::FAILURE;
-    }
     let Some(result) = run(&arguments) else {
         eprint!("{USAGE}");
         return ExitCode::from(2);
@@ -56,8 +53,14 @@ fn main() -> ExitCode {
 fn run(arguments: &[&str]) -> Option<Result<Tally>> {
     let (binary, rest) = option("--server", arguments)?;
     let (driver, rest) = option("--driver", rest).unwrap_or(("auto", rest));
+    let (store, rest) = option("--store", rest).unwrap_or(("fjall", rest));
+    let postgres = match store {
+        "fjall" => None,
+        "postgres" => Some(Arc::new(Postgres::start())),
+        _ => return None,
+    };
     let binary = std::path::absolute(binary).ok()?;
-    let launch = Launch { binary, driver: driver.to_owned() };
+    let launch = Launch { binary, driver: driver.to_owned(), postgres };
     match rest {
         ["scripts"] => Some(run_scripts(&launch, &[scripts()])),
         ["scripts", paths @ ..] => {

@@ -1,5 +1,8 @@
 //! Performs a script, step by step.
 
+use std::sync::Arc;
+
+use jackdaw_test_postgres::Postgres;
 use jackdaw_xml::{Element, Limits, Scope};
 
 use crate::actor::{Actor, SM};
@@ -8,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::identity::Authority;
 use crate::login::shown;
 use crate::pattern::{compare, without_layout};
-use crate::script::{Act, Order, Role, Script, Step};
+use crate::script::{Act, Fate, Order, Role, Script, Step};
 use crate::server::{Launch, Server};
 use crate::splitter::{Piece, split_off};
 use crate::template::{Captures, fill};
@@ -20,6 +23,10 @@ const PINGS_FOR_SILENCE: usize = 3;
 /// How often is asked again what the server has accepted, which waits a second before it answers
 /// with less than all. Far more than a slow disk needs; only failures ask so often.
 const ASKS_MAX: usize = 30;
+
+/// What `/readyz` answers with: 200, and 503 (Service Unavailable).
+const READY: u16 = 200;
+const NOT_READY: u16 = 503;
 
 /// Where a script failed, and how.
 #[derive(Debug)]
@@ -35,8 +42,13 @@ pub struct Failure {
 /// Performs `script` on a server of its own.
 pub fn perform(script: &Script, launch: &Launch) -> std::result::Result<(), Failure> {
     let outside = |error, log| Failure { line: 0, error, log };
+    let database = script.has_database.then(|| Arc::new(Postgres::start()));
+    let mut launch = launch.clone();
+    if database.is_some() {
+        launch.postgres.clone_from(&database);
+    }
     let mut server =
-        Server::prepare(launch, &script.server).map_err(|error| outside(error, String::new()))?;
+        Server::prepare(&launch, &script.server).map_err(|error| outside(error, String::new()))?;
     let cast = script.cast.iter().filter(|role| role.has_account);
     let mut accounts: Vec<(&str, &str)> =
         cast.map(|role| (role.bare(), role.password.as_str())).collect();
@@ -51,6 +63,7 @@ pub fn perform(script: &Script, launch: &Launch) -> std::result::Result<(), Fail
         actors: cast.into_iter().map(Actor::new).collect(),
         captures: Captures::new(),
         server,
+        database,
     };
     for step in &script.steps {
         performance.step(step).map_err(|error| Failure {
@@ -81,6 +94,8 @@ struct Performance {
     actors: Vec<Actor>,
     captures: Captures,
     server: Server,
+    /// That of this server alone, if it has one.
+    database: Option<Arc<Postgres>>,
 }
 
 impl Performance {
@@ -143,7 +158,24 @@ impl Performance {
                 self.server.kill()?;
                 self.server.start()
             }
+            Act::ServerSays(text) => {
+                let status = if text == "ready" { READY } else { NOT_READY };
+                self.server.wait_for_readiness(status, text)
+            }
+            Act::Database(fate) => self.database(*fate, step.line),
         }
+    }
+
+    fn database(&self, fate: Fate, line: usize) -> Result<()> {
+        let why = "a script with [Database] has one".to_owned();
+        let database = self.database.as_ref().ok_or(Error::Script { line, why })?;
+        match fate {
+            Fate::Paused => database.pause(),
+            Fate::Resumed => database.resume(),
+            Fate::Killed => database.stop(),
+            Fate::Started => database.restart(),
+        }
+        Ok(())
     }
 
     /// `{Romeo}`, `{Romeo.full}` and `{Romeo.resource}`.

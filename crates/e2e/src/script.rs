@@ -12,6 +12,8 @@ pub struct Script {
     pub rule: String,
     /// Configuration of the server, as TOML.
     pub server: String,
+    /// Whether the server keeps its rows in a PostgreSQL that nobody else uses.
+    pub has_database: bool,
     /// Accounts nobody speaks for.
     pub accounts: Vec<String>,
     /// Who speaks.
@@ -129,6 +131,23 @@ pub enum Act {
     ServerRestarts,
     /// `The server is killed`
     ServerIsKilled,
+    /// `The server is ready`, `The server is not ready: TEXT`
+    ServerSays(String),
+    /// `The database stops answering`, `… answers again`, `… is killed`, `… is started again`
+    Database(Fate),
+}
+
+/// What becomes of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It keeps its connections and says nothing.
+    Paused,
+    /// It goes on.
+    Resumed,
+    /// It ends without a word.
+    Killed,
+    /// It is started on what it wrote.
+    Started,
 }
 
 /// Whether the elements of a block have an order.
@@ -166,6 +185,7 @@ impl Script {
         let mut script = Script {
             rule: rule.to_owned(),
             server: String::new(),
+            has_database: false,
             accounts: Vec::new(),
             cast: Vec::new(),
             steps: Vec::new(),
@@ -182,6 +202,8 @@ impl Script {
     fn take(&mut self, block: &Block<'_>) -> Result<()> {
         if block.head == "[Server]" {
             self.server = block.body.join("\n");
+        } else if block.head == "[Database]" {
+            self.has_database = true;
         } else if let Some(jid) = block.head.strip_prefix("[Account] ") {
             self.accounts.push(jid.to_owned());
         } else if let Some(name) = block.head.strip_prefix("[Client] ") {
@@ -197,7 +219,15 @@ impl Script {
         match block.head {
             "The server restarts" => return Ok(Act::ServerRestarts),
             "The server is killed" => return Ok(Act::ServerIsKilled),
+            "The server is ready" => return Ok(Act::ServerSays("ready".into())),
+            "The database stops answering" => return Ok(Act::Database(Fate::Paused)),
+            "The database answers again" => return Ok(Act::Database(Fate::Resumed)),
+            "The database is killed" => return Ok(Act::Database(Fate::Killed)),
+            "The database is started again" => return Ok(Act::Database(Fate::Started)),
             _ => {}
+        }
+        if let Some(reason) = block.head.strip_prefix("The server is not ready: ") {
+            return Ok(Act::ServerSays(reason.to_owned()));
         }
         // The longest name wins: Romeo's phone is not Romeo.
         let who = self

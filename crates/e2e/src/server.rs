@@ -6,13 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use jackdaw_test_postgres::Postgres;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
-use crate::confined::Denied;
 use crate::error::{Error, Result};
 
 /// How long a start or a stop may take.
@@ -41,6 +42,9 @@ pub struct Launch {
     pub binary: PathBuf,
     /// `auto`, `epoll` or `io_uring`.
     pub driver: String,
+    /// Where the servers keep their rows, each in a database of its own; without it in the embedded
+    /// store.
+    pub postgres: Option<Arc<Postgres>>,
 }
 
 /// Where a server listens.
@@ -71,8 +75,6 @@ pub struct Server {
     process: Option<Child>,
     /// What is to go wrong from the next start on (`FAILPOINTS`).
     faults: String,
-    /// A system call that fails for it, from the next start on.
-    denied: Option<Denied>,
 }
 
 impl Server {
@@ -89,7 +91,7 @@ impl Server {
         overlay_table(&mut config, overlay);
         let binary = launch.binary.clone();
         let faults = String::new();
-        let server = Server { binary, folder, listeners, process: None, faults, denied: None };
+        let server = Server { binary, folder, listeners, process: None, faults };
         std::fs::write(server.config_file(), config.to_string())
             .map_err(Error::io("writing the configuration"))?;
         Ok(server)
@@ -174,12 +176,8 @@ impl Server {
     fn spawn(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_file());
         let log = log.map_err(Error::io("opening the log"))?;
-        let command = match self.denied {
-            None => Command::new(&self.binary),
-            Some(denied) => denied.command(&self.binary)?,
-        };
         let child = self
-            .configured(command)
+            .command()
             .env("FAILPOINTS", &self.faults)
             .arg("serve")
             .stdin(Stdio::null())
@@ -194,11 +192,6 @@ impl Server {
     /// Has faults injected from the next start on, if the binary was built for that.
     pub fn inject(&mut self, faults: &str) {
         self.faults = faults.to_owned();
-    }
-
-    /// Has a system call denied from the next start on.
-    pub fn confine(&mut self, denied: Denied) {
-        self.denied = Some(denied);
     }
 
     /// Whether the process ends by itself within `patience`. Tells how, once it is over.
@@ -317,10 +310,7 @@ impl Server {
 
     /// The binary with its configuration, and a working directory that is not ours.
     fn command(&self) -> Command {
-        self.configured(Command::new(&self.binary))
-    }
-
-    fn configured(&self, mut command: Command) -> Command {
+        let mut command = Command::new(&self.binary);
         command.current_dir(self.folder.path()).arg("--config").arg(self.config_file());
         command
     }
@@ -390,11 +380,17 @@ fn base_config(launch: &Launch, listeners: &Listeners) -> Table {
         ("http", listener(listeners.http)),
     ]);
     let driver = Value::String(launch.driver.clone());
-    Table::from_iter([
+    let mut config = Table::from_iter([
         ("listeners".to_owned(), listeners),
         ("edge".to_owned(), table(vec![("driver", driver)])),
         ("auth".to_owned(), table(vec![("scram_iterations", Value::Integer(SCRAM_ITERATIONS))])),
-    ])
+    ]);
+    if let Some(postgres) = &launch.postgres {
+        let dsn = table(vec![("dsn", Value::String(postgres.new_database()))]);
+        let engine = Value::String("postgres".into());
+        config.insert("storage".into(), table(vec![("engine", engine), ("postgres", dsn)]));
+    }
+    config
 }
 
 fn overlay_table(config: &mut Table, overlay: Table) {

@@ -35,8 +35,8 @@ const STEPS: &[Step] = &[
     ("fuzz", fuzz::short),
     ("release build", |workspace| release_build(workspace).map(none)),
     ("gen --check", |workspace| generate::check(workspace, &workspace.release_binary()).map(none)),
-    ("scripts on epoll", |workspace| scripts(workspace, DRIVERS[0], &[])),
-    ("scripts on io_uring", |workspace| scripts(workspace, DRIVERS[1], &[])),
+    ("scripts on epoll", |workspace| scripts(workspace, DRIVERS[0], "fjall", &[])),
+    ("scripts on io_uring", |workspace| scripts(workspace, DRIVERS[1], "fjall", &[])),
     ("hostile on epoll", |workspace| hostile(workspace, DRIVERS[0], &[])),
     ("hostile on io_uring", |workspace| hostile(workspace, DRIVERS[1], HOSTILE_TO_URING)),
     ("disk", |workspace| disk(workspace, &[])),
@@ -124,9 +124,14 @@ fn release_build(workspace: &Workspace) -> Result<()> {
 }
 
 /// End-to-end scripts; all of them if none is named.
-pub fn scripts(workspace: &Workspace, driver: &str, scripts: &[&str]) -> Result<Tally> {
+pub fn scripts(
+    workspace: &Workspace,
+    driver: &str,
+    store: &str,
+    scripts: &[&str],
+) -> Result<Tally> {
     let mut runner = end_to_end(workspace, driver)?;
-    counting(runner.arg("scripts").args(scripts))
+    counting(runner.args(["--store", store, "scripts"]).args(scripts))
 }
 
 /// Hostile clients; `arguments` as the runner takes them.

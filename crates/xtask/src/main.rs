@@ -40,7 +40,7 @@ cargo xtask <command>
   deny               licences, banned and duplicate crates
   advisories         known vulnerabilities in Cargo.lock
   gen [--check]      docs/xeps.md, docs/configuration.md, docs/doap.xml, the layers
-  e2e [--driver epoll|io_uring] [SCRIPT…]
+  e2e [--driver epoll|io_uring] [--store fjall|postgres] [SCRIPT…]
                      end-to-end scripts against the release binary
   fuzz [TARGET…] [--seconds N|--hours N]
                      the fuzz targets, all of them or those named, for so long in all
@@ -84,8 +84,9 @@ fn command(workspace: &Workspace, arguments: &[&str]) -> Result<()> {
         ["gen"] => generate::write(workspace),
         ["gen", "--check"] => generate::check(workspace, &generate::development_binary(workspace)?),
         ["e2e", rest @ ..] => {
-            let (driver, scripts) = driver(rest)?;
-            ci::scripts(workspace, driver, scripts).map(drop)
+            let (driver, rest) = driver(rest)?;
+            let (store, scripts) = store(rest)?;
+            ci::scripts(workspace, driver, store, scripts).map(drop)
         }
         ["hostile", rest @ ..] => {
             let (driver, rest) = driver(rest)?;
@@ -113,5 +114,14 @@ fn driver<'a>(arguments: &'a [&'a str]) -> Result<(&'a str, &'a [&'a str])> {
         ["--driver", driver @ ("auto" | "epoll" | "io_uring"), rest @ ..] => Ok((driver, rest)),
         ["--driver", ..] => Err(Error::Usage(USAGE)),
         rest => Ok(("auto", rest)),
+    }
+}
+
+/// Takes `--store S` off the front; without it the store is the embedded one.
+fn store<'a>(arguments: &'a [&'a str]) -> Result<(&'a str, &'a [&'a str])> {
+    match arguments {
+        ["--store", store @ ("fjall" | "postgres"), rest @ ..] => Ok((store, rest)),
+        ["--store", ..] => Err(Error::Usage(USAGE)),
+        rest => Ok(("fjall", rest)),
     }
 }

@@ -1,10 +1,6 @@
 //! What the disk tests have in common: a server whose store is on a hostile disk, people who talk,
 //! and a look at `/readyz` and `/metrics`.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::{Duration, Instant};
-
 use jackdaw_xml::Element;
 
 use super::hostile::{HostileDisk, Mounted};
@@ -14,12 +10,6 @@ use crate::connection::Arrival;
 use crate::error::{Error, Result};
 use crate::script::{Role, Stage, StreamManagement, Tls};
 use crate::server::{Launch, Server};
-
-/// How long a state may take to come about.
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// How often to look for it.
-const GLANCE: Duration = Duration::from_millis(20);
 
 /// Pings behind the last expected message before nothing more is expected.
 const PINGS_FOR_MORE: usize = 3;
@@ -112,46 +102,17 @@ impl Play {
 
     /// Status and text of `/readyz`.
     pub fn readiness(&self) -> Result<(u16, String)> {
-        self.http("/readyz")
+        self.server.readiness()
     }
 
     /// Waits until `/readyz` has this status.
     pub fn wait_for_readiness(&self, status: u16, text: &str) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let (found, reasons) = self.readiness()?;
-            if found == status && reasons.contains(text) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let wanted = format!("/readyz is {found} `{reasons}`, not {status} `{text}`");
-                return Err(Error::unexpected(wanted));
-            }
-            std::thread::sleep(GLANCE);
-        }
+        self.server.wait_for_readiness(status, text)
     }
 
     /// The value of a metric, by its name with labels.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        let (_, text) = self.http("/metrics")?;
-        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.and_then(|value| value.trim().parse().ok())
-            .ok_or_else(|| Error::unexpected(format!("/metrics has no {name}")))
-    }
-
-    fn http(&self, path: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect(self.server.listeners().http)
-            .map_err(Error::io("connecting to the HTTP listener"))?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(Error::io("read timeout"))?;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).map_err(Error::io("asking"))?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).map_err(Error::io("reading the answer"))?;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        let status = status.ok_or_else(|| Error::unexpected(format!("HTTP answered {head}")))?;
-        Ok((status, body.to_owned()))
+        self.server.metric(name)
     }
 }
 

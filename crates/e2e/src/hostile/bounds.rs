@@ -126,7 +126,7 @@ fn files(play: &Play<'_>) -> Result<Vec<Finding>> {
     std::fs::write(&binary, script).map_err(Error::io("a script"))?;
     let executable = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(&binary, executable).map_err(Error::io("a script"))?;
-    let launch = Launch { binary, driver: play.launch.driver.clone() };
+    let launch = Launch { binary, ..play.launch.clone() };
     let config = "edge.descriptors_reserved = 64\nlog.level = 'error'\n\
                   limits.connections_per_address_max = 20000";
     let mut accounts = crowd::accounts(SESSIONS);

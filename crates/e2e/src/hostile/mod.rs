@@ -8,7 +8,6 @@
 
 mod bounds;
 mod churn;
-mod confined;
 mod counters;
 mod crowd;
 mod cuts;
@@ -20,7 +19,6 @@ mod handshakes;
 mod judge;
 mod metrics;
 mod mix;
-mod readers;
 mod slow;
 mod stage;
 mod storms;
@@ -53,10 +51,8 @@ type Act = (&'static str, fn(&Play<'_>) -> Result<Vec<Finding>>);
 const ACTS: &[Act] = &[
     ("bad-inputs", tabled::play),
     ("churn", churn::play),
-    ("confined", confined::play),
     ("tokens", tokens::play),
     ("timing", timing::play),
-    ("readers", readers::play),
     ("slow", slow::play),
     ("counters", counters::play),
     ("bounds", bounds::play),
