@@ -94,7 +94,7 @@ impl Router {
 
     fn new_flush(&self, account: &BareJid, session: &Session) -> Flush {
         let now = || self.spool.next(self.services.clock.now());
-        let live_from = self.spool.take_live_from(account).unwrap_or_else(now);
+        let live_from = self.spool.live_from(account).unwrap_or_else(now);
         Flush { session: session.id(), live_from, after: None, rows: PAGE }
     }
 

@@ -282,10 +282,10 @@ impl Spool {
         });
     }
 
-    /// Where the live messages begin that queue behind a flush which begins now: those of a session
-    /// that became available began before.
-    pub(crate) fn take_live_from(&self, account: &BareJid) -> Option<u64> {
-        self.change(account, |state| state.live_from.take())
+    /// Where the live messages begin that queue behind a flush, if that is before the flush: from
+    /// the moment at which a session was about to become available.
+    pub(crate) fn live_from(&self, account: &BareJid) -> Option<u64> {
+        self.accounts.get(account)?.live_from
     }
 
     /// It is available, and its flush has begun; or it is not.

@@ -94,6 +94,24 @@ fn a_live_message_that_queued_is_not_stamped_as_delayed() {
 }
 
 #[test]
+fn a_live_message_whose_row_is_written_after_the_flush_is_not_stamped_as_delayed() {
+    let world = World::new();
+    let romeo = world.connect(ROMEO);
+    let juliet = world.connect("juliet@example.net/balcony");
+    world.engine.set_reads_wait(true);
+    world.say_available(&juliet, 0);
+    world.engine.set(Mode::Hold);
+    world.send(&romeo, &chat(JULIET, "1"));
+    world.engine.set_reads_wait(false);
+    world.run();
+    assert_eq!(world.messages(&juliet), "", "the flush found nothing");
+    world.engine.release();
+    world.run();
+    let got = world.xml(&juliet);
+    assert!(matches!(&got[..], [xml] if !xml.contains("<delay")), "{got:?}");
+}
+
+#[test]
 fn what_is_not_stored_does_not_wait_for_a_flush() {
     let world = World::new();
     let romeo = world.connect(ROMEO);
