@@ -1,4 +1,4 @@
-//! The runner: `jackdaw-e2e --server BINARY [--driver D] [--store S] scripts [PATH…] | clients LIST`.
+//! The runner: `jackdaw-e2e --server BINARY [--driver D] [--store S] COMMAND`.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};

@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     ("gen --check", |workspace| generate::check(workspace, &workspace.release_binary()).map(none)),
     ("scripts on epoll", |workspace| scripts(workspace, DRIVERS[0], "fjall", &[])),
     ("scripts on io_uring", |workspace| scripts(workspace, DRIVERS[1], "fjall", &[])),
+    ("scripts on PostgreSQL", |workspace| scripts(workspace, DRIVERS[0], "postgres", &[])),
     ("hostile on epoll", |workspace| hostile(workspace, DRIVERS[0], &[])),
     ("hostile on io_uring", |workspace| hostile(workspace, DRIVERS[1], HOSTILE_TO_URING)),
     ("disk", |workspace| disk(workspace, &[])),
