@@ -1,23 +1,8 @@
 //! Who owns an account.
 
-use std::fmt;
-
 use jackdaw_jid::JidRef;
 
-/// Names a node for ever: an id is never given to another one, also after its data was lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeId(pub u64);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "node-{}", self.0)
-    }
-}
-
-/// Numbers the assignments of shards: unique and rising. What carries a lower epoch than one that
-/// was seen for its shard comes from an owner of the past, and is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Epoch(pub u64);
+use crate::ids::{Epoch, NodeId};
 
 /// The owner of an account's shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,13 +27,18 @@ impl ShardId {
 }
 
 /// The deployment's secret key of the hash: who does not know it cannot aim at one shard.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ShardKey([u8; 16]);
 
 impl ShardKey {
     /// A key of these bytes. Every node of a deployment has the same one, for ever.
     pub fn new(bytes: [u8; 16]) -> ShardKey {
         ShardKey(bytes)
+    }
+
+    /// Its bytes, for the log of the cluster. They go nowhere else.
+    pub(crate) fn bytes(&self) -> [u8; 16] {
+        self.0
     }
 
     /// The shard of a JID: of its bare part, normalised as every [`JidRef`] is.
