@@ -30,6 +30,7 @@ mod scram;
 mod splitter;
 mod tls;
 
+mod confined;
 mod health;
 mod performance;
 mod server;
@@ -42,6 +43,7 @@ mod suite;
 pub mod hostile;
 
 pub use clients::run_clients;
+pub use confined::{DENIED, Denied};
 pub use disk::run_disk;
 pub use error::{Error, Result};
 pub use ledger::{Options as LedgerOptions, Plan, Property, run as run_ledger, run_bug};

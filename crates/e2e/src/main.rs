@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use jackdaw_e2e::{
-    Launch, LedgerOptions, Plan, Property, Result, Tally, hostile, run_bug, run_clients, run_disk,
-    run_ledger, run_scripts,
+    DENIED, Denied, Launch, LedgerOptions, Plan, Property, Result, Tally, hostile, run_bug,
+    run_clients, run_disk, run_ledger, run_scripts,
 };
 use jackdaw_faults::Bug;
 use jackdaw_test_postgres::Postgres;
@@ -30,6 +30,11 @@ jackdaw-e2e --server BINARY [--driver auto|epoll|io_uring] [--store fjall|postgr
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let [DENIED, call, error, program, rest @ ..] = &arguments[..] {
+        let Some(denied) = Denied::parse(call, error) else { return ExitCode::from(2) };
+        eprintln!("jackdaw-e2e: {}", denied.become_program(program, rest));
+        return ExitCode::FAILURE;
+    }
     let Some(result) = run(&arguments) else {
         eprint!("{USAGE}");
         return ExitCode::from(2);

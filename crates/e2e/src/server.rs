@@ -14,6 +14,7 @@ use jackdaw_test_postgres::Postgres;
 use tempfile::TempDir;
 use toml::{Table, Value};
 
+use crate::confined::Denied;
 use crate::error::{Error, Result};
 
 /// How long a start or a stop may take.
@@ -75,6 +76,8 @@ pub struct Server {
     process: Option<Child>,
     /// What is to go wrong from the next start on (`FAILPOINTS`).
     faults: String,
+    /// A system call that fails for it, from the next start on.
+    denied: Option<Denied>,
 }
 
 impl Server {
@@ -91,7 +94,7 @@ impl Server {
         overlay_table(&mut config, overlay);
         let binary = launch.binary.clone();
         let faults = String::new();
-        let server = Server { binary, folder, listeners, process: None, faults };
+        let server = Server { binary, folder, listeners, process: None, faults, denied: None };
         std::fs::write(server.config_file(), config.to_string())
             .map_err(Error::io("writing the configuration"))?;
         Ok(server)
@@ -176,8 +179,12 @@ impl Server {
     fn spawn(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_file());
         let log = log.map_err(Error::io("opening the log"))?;
+        let command = match self.denied {
+            None => Command::new(&self.binary),
+            Some(denied) => denied.command(&self.binary)?,
+        };
         let child = self
-            .command()
+            .configured(command)
             .env("FAILPOINTS", &self.faults)
             .arg("serve")
             .stdin(Stdio::null())
@@ -192,6 +199,11 @@ impl Server {
     /// Has faults injected from the next start on, if the binary was built for that.
     pub fn inject(&mut self, faults: &str) {
         self.faults = faults.to_owned();
+    }
+
+    /// Has a system call denied from the next start on.
+    pub fn confine(&mut self, denied: Denied) {
+        self.denied = Some(denied);
     }
 
     /// Whether the process ends by itself within `patience`. Tells how, once it is over.
@@ -310,7 +322,10 @@ impl Server {
 
     /// The binary with its configuration, and a working directory that is not ours.
     fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.configured(Command::new(&self.binary))
+    }
+
+    fn configured(&self, mut command: Command) -> Command {
         command.current_dir(self.folder.path()).arg("--config").arg(self.config_file());
         command
     }

@@ -31,6 +31,12 @@ impl Metrics {
         values.sum()
     }
 
+    /// The lines of a metric that are not zero.
+    pub fn not_zero(&self, name: &str) -> Vec<&str> {
+        let is_it = |line: &&str| line.starts_with(name) && !line.ends_with(" 0");
+        self.0.lines().filter(is_it).collect()
+    }
+
     /// The sum of a metric over all its labels.
     pub fn sum(&self, name: &str) -> f64 {
         self.labelled(name, "")

@@ -8,6 +8,7 @@
 
 mod bounds;
 mod churn;
+mod confined;
 mod counters;
 mod crowd;
 mod cuts;
@@ -19,6 +20,7 @@ mod handshakes;
 mod judge;
 mod metrics;
 mod mix;
+mod readers;
 mod slow;
 mod stage;
 mod storms;
@@ -51,8 +53,10 @@ type Act = (&'static str, fn(&Play<'_>) -> Result<Vec<Finding>>);
 const ACTS: &[Act] = &[
     ("bad-inputs", tabled::play),
     ("churn", churn::play),
+    ("confined", confined::play),
     ("tokens", tokens::play),
     ("timing", timing::play),
+    ("readers", readers::play),
     ("slow", slow::play),
     ("counters", counters::play),
     ("bounds", bounds::play),

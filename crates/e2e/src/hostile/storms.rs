@@ -4,15 +4,18 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use jackdaw_xml::Element;
+
 use super::crowd::{self, Beside, Crowd};
-use super::stage::{enter, role};
+use super::stage::{PASSWORD, enter, role};
 use super::table::Phase;
 use super::tabled::{stand_back, unharmed};
 use super::tokens::enable;
 use super::{Finding, Play, farewell, millis};
 use crate::connection::{Arrival, Connection};
 use crate::error::{Error, Result};
-use crate::login::{base64, shown, unexpected};
+use crate::login::{SASL2, authenticate_by_sasl2, base64, shown, unexpected};
+use crate::script::Role;
 use crate::server::{Listeners, Server};
 
 /// The healthy beside it.
@@ -37,6 +40,16 @@ const RETURNING: usize = 12;
 /// How long it may take until nine of ten are back: two cores do 240 key derivations in a second.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
 
+/// Accounts of those who come back by token: one has tokens for 64 clients at most.
+const TOKEN_ACCOUNTS: usize = 4;
+
+/// Namespaces of Bind 2 (XEP-0386) and FAST (XEP-0484).
+const BIND2: &str = "urn:xmpp:bind:0";
+const FAST: &str = "urn:xmpp:fast:0";
+
+/// How a token proves itself.
+const BY_TOKEN: &str = "HT-SHA-256-NONE";
+
 const CONFIG: &str = "
 auth.mechanisms = ['SCRAM-SHA-256', 'PLAIN']
 limits.connections_per_address_max = 20000
@@ -48,10 +61,11 @@ log.level = 'warn'
 pub fn play(play: &Play<'_>) -> Result<Vec<Finding>> {
     let mut accounts = crowd::accounts(SESSIONS);
     accounts.extend(["guessed".into(), "romeo".into()]);
+    accounts.extend((0..TOKEN_ACCOUNTS).map(token_account));
     let server = super::open(play, CONFIG, &accounts)?;
     let crowd = Crowd::gather(SESSIONS, server.listeners())?;
     let mut findings = guess(&server, &crowd)?;
-    for way in [Way::Scram, Way::Plain, Way::Resume] {
+    for way in [Way::Scram, Way::Plain, Way::Fast, Way::Resume] {
         findings.push(come_back(&server, way)?);
     }
     findings.extend(unharmed(&crowd.dismiss()?));
@@ -138,6 +152,8 @@ fn send_plain(connection: &mut Connection, user: &str, password: &str) -> Result
 enum Way {
     Scram,
     Plain,
+    /// SASL2 by a token, with a resource (XEP-0484, XEP-0386), inside TLS.
+    Fast,
     /// SCRAM, then XEP-0198 §5 instead of a bind.
     Resume,
 }
@@ -147,12 +163,7 @@ fn come_back(server: &Server, way: Way) -> Result<Finding> {
     let at = server.listeners();
     let mut sessions = Vec::with_capacity(LOST);
     for number in 0..LOST {
-        let mut connection = enter(&role("romeo", &format!("b{number}")), at, Phase::PostAuth)?;
-        let id = match way {
-            Way::Resume => enable(&mut connection)?,
-            Way::Scram | Way::Plain => String::new(),
-        };
-        sessions.push((connection, id));
+        sessions.push(leave_one(at, way, number)?);
     }
     let ids: Vec<String> = sessions
         .into_iter()
@@ -192,10 +203,57 @@ fn come_back(server: &Server, way: Way) -> Result<Finding> {
     Ok(Finding::that(what, holds, || format!("{} came back at all", times.len())))
 }
 
+/// A session that is about to be lost, and what brings it back.
+fn leave_one(at: &Listeners, way: Way, number: usize) -> Result<(Connection, String)> {
+    if way == Way::Fast {
+        return ask_for_token(at, number);
+    }
+    let mut connection = enter(&role("romeo", &format!("b{number}")), at, Phase::PostAuth)?;
+    let id = if way == Way::Resume { enable(&mut connection)? } else { String::new() };
+    Ok((connection, id))
+}
+
+fn token_account(number: usize) -> String {
+    format!("token{number}")
+}
+
+/// One of those who have a token, and what it says of itself (XEP-0388 §2.3).
+fn token_client(number: usize) -> (Role, Element) {
+    let role = role(&token_account(number % TOKEN_ACCOUNTS), "x");
+    let id = format!("d4565fa7-4d72-4749-b3d3-{number:012}");
+    (role, Element::new(SASL2, "user-agent").with_attr("id", id))
+}
+
+/// Logs in by SCRAM, and asks for a token.
+fn ask_for_token(at: &Listeners, number: usize) -> Result<(Connection, String)> {
+    let (role, agent) = token_client(number);
+    let mut connection = enter(&role, at, Phase::Secured)?;
+    let ask = Element::new(FAST, "request-token").with_attr("mechanism", BY_TOKEN);
+    let inline = vec![agent, Element::new(BIND2, "bind"), ask];
+    let success = authenticate_by_sasl2(&role, &mut connection, PASSWORD, inline)?;
+    let token = success.child(FAST, "token").and_then(|token| token.attr("token"));
+    let token = token.ok_or_else(|| Error::unexpected("no token"))?.to_owned();
+    Ok((connection, token))
+}
+
+/// Logs in by the token.
+fn use_token(at: &Listeners, number: usize, token: &str) -> Result<Connection> {
+    let (mut role, agent) = token_client(number);
+    role.mechanism = BY_TOKEN.to_owned();
+    let mut connection = enter(&role, at, Phase::Secured)?;
+    let inline = vec![agent, Element::new(BIND2, "bind"), Element::new(FAST, "fast")];
+    let success = authenticate_by_sasl2(&role, &mut connection, token, inline)?;
+    match success.child(BIND2, "bound") {
+        Some(_) => Ok(connection),
+        None => Err(Error::unexpected("nothing is bound")),
+    }
+}
+
 fn return_one(at: &Listeners, way: Way, number: usize, id: &str) -> Result<Connection> {
     let own = role("romeo", &format!("b{number}"));
     match way {
         Way::Scram => enter(&own, at, Phase::PostAuth),
+        Way::Fast => use_token(at, number, id),
         Way::Plain => {
             let mut plain = own;
             plain.mechanism = "PLAIN".to_owned();
