@@ -25,8 +25,12 @@ const AT_ONCE: usize = 32;
 struct Nothing;
 
 impl Machine for Nothing {
-    fn apply(&mut self, _: u64, _: &[u8]) -> Vec<u8> {
-        Vec::new()
+    fn reads(_: &[u8]) -> bool {
+        true
+    }
+
+    fn apply(&mut self, _: u64, _: &[u8]) -> Result<Vec<u8>, MachineError> {
+        Ok(Vec::new())
     }
 
     fn snapshot(&self) -> Vec<u8> {
@@ -56,7 +60,7 @@ impl Wire for Port {
 async fn start(path: &Path, id: NodeId, here: &Arc<Here>) -> (Log, Member) {
     let directory = Directory::open(&path.join(id.to_string()), DirectoryId(u128::from(id.0) + 1));
     let directory = directory.expect("opens");
-    directory.adopt(Identity { cluster: ClusterId(1), node: id }).expect("adopted");
+    directory.adopt(Identity { cluster: ClusterId([1; 16]), node: id }).expect("adopted");
     let member = Member { address: format!("{id}"), directory: directory.id(), id };
     let wire = Arc::new(Port(Arc::clone(here)));
     let log = Log::start(directory, Nothing, wire, &Options::default()).await.expect("starts");

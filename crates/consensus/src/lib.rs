@@ -3,17 +3,18 @@
 //!
 //! Owns, in reading order: the names of things ([`NodeId`], [`ClusterId`], [`DirectoryId`]), the
 //! durable directory of a node ([`store`]), who begins the cluster ([`formation`]) and who votes in
-//! it ([`voters`]), what the log decides about ([`Machine`]), how requests get to other nodes
-//! ([`Wire`]), and the log itself ([`Log`]). openraft is in the module `raft` and shows nowhere
-//! else. See `docs/consensus.md`.
+//! it ([`voters`]), what the log decides about ([`Machine`], and the map of `ownership` as one:
+//! [`map`]), how requests get to other nodes ([`Wire`]), and the log itself ([`Log`]). openraft is
+//! in the module `raft` and shows nowhere else. See `docs/consensus.md`.
 //!
-//! Does not: know what a command means, what a shard or a lease is (`ownership`), or how bytes get
+//! Does not: say what a command means, what a shard or a lease is (`ownership`), or how bytes get
 //! to another node (`peer`). Nothing of it runs in the server yet.
 #![forbid(unsafe_code)]
 
 pub mod formation;
 mod log;
 mod machine;
+pub mod map;
 mod node;
 mod raft;
 pub mod store;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jackdaw_ownership::{ELECTION_TIMEOUT_MAX, ELECTION_TIMEOUT_MIN};
 use tokio::sync::watch;
 
 use crate::machine::Machine;
@@ -31,8 +32,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             heartbeat: Duration::from_millis(150),
-            election_min: Duration::from_millis(600),
-            election_max: Duration::from_millis(1_200),
+            election_min: ELECTION_TIMEOUT_MIN,
+            election_max: ELECTION_TIMEOUT_MAX,
             snapshot_every: 2_048,
             entries_kept: 1_024,
         }
@@ -111,6 +112,9 @@ pub enum ProposeError {
     /// Not proposed: longer than [`crate::COMMAND_BYTES_MAX`].
     #[error("the command is too long")]
     TooLong,
+    /// Not proposed: the leader's machine cannot read it ([`Machine::reads`]).
+    #[error("the command does not read")]
+    Unreadable,
     /// It may be decided, now or later.
     #[error("whether it is decided is not known")]
     Unknown,

@@ -2,28 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
-/// A node, by the index of the log entry with which it joined; the node that began the cluster is
-/// 0. Never used twice in a cluster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(pub u64);
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A cluster, by the random number that its first node gave it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ClusterId(pub u128);
-
-impl fmt::Display for ClusterId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
+pub use jackdaw_ownership::{ClusterId, NodeId};
 
 /// A data directory, by a random number that is made with it and lost with it.
 ///
@@ -59,7 +38,7 @@ pub struct Identity {
 impl Identity {
     pub(crate) fn to_bytes(self) -> [u8; 24] {
         let mut bytes = [0; 24];
-        bytes[..16].copy_from_slice(&self.cluster.0.to_be_bytes());
+        bytes[..16].copy_from_slice(&self.cluster.0);
         bytes[16..].copy_from_slice(&self.node.0.to_be_bytes());
         bytes
     }
@@ -67,7 +46,7 @@ impl Identity {
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Identity> {
         let (cluster, node) = bytes.split_first_chunk::<16>()?;
         Some(Identity {
-            cluster: ClusterId(u128::from_be_bytes(*cluster)),
+            cluster: ClusterId(*cluster),
             node: NodeId(u64::from_be_bytes(node.try_into().ok()?)),
         })
     }

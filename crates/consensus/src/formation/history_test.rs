@@ -148,7 +148,7 @@ impl World {
 
     fn start(&mut self, at: usize) {
         self.count += 1;
-        let fresh = ClusterId(u128::from(self.count));
+        let fresh = ClusterId(u128::from(self.count).to_be_bytes());
         let place = &mut self.places[at];
         place.process += 1;
         let Disk { notes, member_of } = place.disk.clone();
@@ -228,6 +228,7 @@ impl World {
                 let machine = self.places[at].machine.as_mut().expect("it runs");
                 let question = Question::decode(&question.encode()).expect("it reads");
                 let answer = machine.handle_question(&question);
+                let answer = Answer::decode(&answer.encode()).expect("it reads");
                 self.drain(at);
                 self.later(Event::Answer { to: asker, from: to, answer });
             }
@@ -320,8 +321,8 @@ impl World {
     }
 
     /// Every cluster of which a disk says that it is a member.
-    fn clusters(&self) -> BTreeSet<ClusterId> {
-        self.places.iter().filter_map(|place| place.disk.member_of).collect()
+    fn clusters(&self) -> BTreeSet<[u8; 16]> {
+        self.places.iter().filter_map(|place| Some(place.disk.member_of?.0)).collect()
     }
 
     fn all_are_members(&self) -> bool {

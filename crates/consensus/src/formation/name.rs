@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// The longest name, as DNS has it.
 const BYTES_MAX: usize = 255;
 
 /// The name of a node: what lists of nodes hold, and what its certificate says. Names are ordered
 /// by their bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
 /// A name that is empty, or longer than DNS allows.
@@ -31,12 +28,6 @@ impl TryFrom<String> for Name {
     fn try_from(text: String) -> Result<Name, NameError> {
         let fits = (1..=BYTES_MAX).contains(&text.len());
         fits.then_some(Name(text)).ok_or(NameError)
-    }
-}
-
-impl From<Name> for String {
-    fn from(name: Name) -> String {
-        name.0
     }
 }
 

@@ -35,7 +35,7 @@ impl Notes {
             Notes::Follows { cluster, of } => (2, Some(cluster), of.as_str()),
         };
         let mut bytes = vec![VERSION, kind];
-        bytes.extend(cluster.into_iter().flat_map(|cluster| cluster.0.to_be_bytes()));
+        bytes.extend(cluster.into_iter().flat_map(|cluster| cluster.0));
         bytes.extend(name.as_bytes());
         bytes
     }
@@ -51,7 +51,7 @@ impl Notes {
             return rest.is_empty().then_some(Notes::Nothing);
         }
         let (cluster, name) = rest.split_first_chunk()?;
-        let cluster = ClusterId(u128::from_be_bytes(*cluster));
+        let cluster = ClusterId(*cluster);
         match kind {
             1 => name.is_empty().then_some(Notes::Proposes { cluster }),
             2 => {

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::node::ClusterId;
 
-const MINE: ClusterId = ClusterId(1);
-const OTHER: ClusterId = ClusterId(2);
+const MINE: ClusterId = ClusterId([1; 16]);
+const OTHER: ClusterId = ClusterId([2; 16]);
 const START: Duration = Duration::ZERO;
 
 pub(super) fn name(text: &str) -> Name {
@@ -114,7 +114,7 @@ fn a_node_says_that_it_follows_when_that_is_on_the_disk() {
 fn a_node_follows_one_proposal_also_when_its_proposer_lost_its_disk() {
     let notes = Notes::Follows { cluster: OTHER, of: name("a") };
     let mut machine = machine("b", &["a", "b", "c"], notes);
-    let answer = machine.handle_question(&proposal("a", ClusterId(3)));
+    let answer = machine.handle_question(&proposal("a", ClusterId([3; 16])));
     assert_eq!(answer, Answer::Follows { cluster: OTHER });
     assert_eq!(outputs(&mut machine), []);
 }
@@ -168,7 +168,7 @@ fn who_proposes_and_meets_a_member_joins_and_never_begins() {
 
 #[test]
 fn who_follows_joins_no_other_cluster_until_its_own_is_given_up() {
-    let followed = ClusterId(3);
+    let followed = ClusterId([3; 16]);
     let notes = Notes::Follows { cluster: followed, of: name("a") };
     let mut machine = machine("b", &["a", "b", "c"], notes);
     let other = Answer::Member { cluster: OTHER, given_up: None };

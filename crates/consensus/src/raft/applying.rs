@@ -90,7 +90,8 @@ impl<M: Machine> RaftStateMachine<Types> for Applying<M> {
             responses.push(match entry.payload {
                 EntryPayload::Blank => Response(Vec::new()),
                 EntryPayload::Normal(command) => {
-                    Response(self.machine.get_mut().apply(entry.log_id.index, &command.0))
+                    let applied = self.machine.get_mut().apply(entry.log_id.index, &command.0);
+                    Response(applied.map_err(|error| self.unreadable(&error))?)
                 }
                 EntryPayload::Membership(membership) => {
                     self.membership = StoredMembership::new(Some(entry.log_id), membership);

@@ -19,7 +19,7 @@ const VERSION: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Head {
     version: u8,
-    cluster: u128,
+    cluster: [u8; 16],
     to: u64,
     directory: u128,
 }
@@ -76,6 +76,8 @@ pub(super) enum ProposalAnswer {
     NotLeader,
     /// It may be decided or not.
     Unknown,
+    /// The leader cannot read it, and did not propose it.
+    Unreadable,
 }
 
 /// Why a request was not handled.

@@ -58,6 +58,8 @@ pub(crate) struct Node {
     status: watch::Receiver<Status>,
     /// It leads, is no voter any more, and waits for another to lead.
     leaving: AtomicBool,
+    /// Whether bytes are a command of the machine.
+    reads: fn(&[u8]) -> bool,
 }
 
 impl Node {
@@ -86,6 +88,7 @@ impl Node {
             confirming: Confirming::start(raft.clone(), options.election_max),
             status: status::follow(me.node, raft.metrics()),
             leaving: AtomicBool::new(false),
+            reads: M::reads,
             raft,
         })
     }
@@ -192,6 +195,9 @@ impl Node {
         if self.leaving.load(Ordering::Relaxed) {
             return Err(ProposeError::NotLeader { leader: None });
         }
+        if !(self.reads)(&command) {
+            return Err(ProposeError::Unreadable);
+        }
         let room = 1 + command.len() as u32 / 1_024;
         let room = Arc::clone(&self.waiting).try_acquire_many_owned(room);
         let room = room.map_err(|_| ProposeError::Busy)?;
@@ -231,6 +237,7 @@ impl Node {
             | Err(Unanswered::Wire(WireError::Unreachable(_)) | Unanswered::Refused(_)) => {
                 Err(not_led)
             }
+            Ok(ProposalAnswer::Unreadable) => Err(ProposeError::Unreadable),
             Ok(ProposalAnswer::Unknown)
             | Err(Unanswered::Wire(WireError::Unknown(_)) | Unanswered::Unreadable) => {
                 Err(ProposeError::Unknown)

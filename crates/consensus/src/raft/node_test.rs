@@ -16,8 +16,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 struct Nothing;
 
 impl Machine for Nothing {
-    fn apply(&mut self, _: u64, _: &[u8]) -> Vec<u8> {
-        Vec::new()
+    fn reads(_: &[u8]) -> bool {
+        true
+    }
+
+    fn apply(&mut self, _: u64, _: &[u8]) -> Result<Vec<u8>, MachineError> {
+        Ok(Vec::new())
     }
 
     fn snapshot(&self) -> Vec<u8> {
@@ -45,7 +49,7 @@ async fn start(directory: Directory) -> Result<Log, StartError> {
 async fn a_log_whose_disk_fails_stops_and_says_why() {
     let path = tempfile::tempdir().expect("a directory");
     let directory = Directory::open(path.path(), DirectoryId(1)).expect("opens");
-    directory.adopt(Identity { cluster: ClusterId(1), node: NodeId(0) }).expect("adopted");
+    directory.adopt(Identity { cluster: ClusterId([1; 16]), node: NodeId(0) }).expect("adopted");
     let log = start(directory.clone()).await.expect("starts");
     log.initialise("here:1").await.expect("begun");
     let mut status = log.watch();

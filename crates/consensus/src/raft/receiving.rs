@@ -124,6 +124,7 @@ impl Node {
             Err(ProposeError::Busy | ProposeError::TooLong) => ProposalAnswer::Busy,
             Err(ProposeError::NotLeader { .. }) => ProposalAnswer::NotLeader,
             Err(ProposeError::Unknown) => ProposalAnswer::Unknown,
+            Err(ProposeError::Unreadable) => ProposalAnswer::Unreadable,
             Err(ProposeError::Stopped(_)) => return Err(Refusal::Stopped),
         })
     }

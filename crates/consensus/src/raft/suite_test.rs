@@ -20,9 +20,13 @@ use crate::store::{Directory, StoreError};
 struct Counter(u64);
 
 impl Machine for Counter {
-    fn apply(&mut self, _: u64, _: &[u8]) -> Vec<u8> {
+    fn reads(_: &[u8]) -> bool {
+        true
+    }
+
+    fn apply(&mut self, _: u64, _: &[u8]) -> Result<Vec<u8>, MachineError> {
         self.0 += 1;
-        Vec::new()
+        Ok(Vec::new())
     }
 
     fn snapshot(&self) -> Vec<u8> {

@@ -100,7 +100,7 @@ fn one_process_at_a_time_uses_a_directory() {
 #[test]
 fn a_directory_keeps_its_name_and_refuses_another_node() {
     let path = tempfile::tempdir().expect("a directory");
-    let mine = Identity { cluster: ClusterId(1), node: NodeId(2) };
+    let mine = Identity { cluster: ClusterId([1; 16]), node: NodeId(2) };
     {
         let directory = open(path.path()).expect("opens");
         assert_eq!(directory.identity().expect("read"), None);
@@ -112,7 +112,8 @@ fn a_directory_keeps_its_name_and_refuses_another_node() {
     assert_eq!(directory.identity().expect("read"), Some(mine));
     assert_eq!(directory.notes().expect("read").as_deref(), Some(&b"notes"[..]));
     directory.adopt(mine).expect("it is that already");
-    for other in [Identity { node: NodeId(3), ..mine }, Identity { cluster: ClusterId(4), ..mine }]
+    for other in
+        [Identity { node: NodeId(3), ..mine }, Identity { cluster: ClusterId([4; 16]), ..mine }]
     {
         assert!(matches!(directory.adopt(other), Err(StoreError::Identity { .. })));
     }

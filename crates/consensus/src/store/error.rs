@@ -17,7 +17,7 @@ pub enum StoreError {
         why: String,
     },
     /// The directory belongs to another node, or to another cluster.
-    #[error("this directory belongs to node {found}, not to {wanted}")]
+    #[error("this directory belongs to {found}, not to {wanted}")]
     Identity {
         /// Who it belongs to.
         found: String,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use jackdaw_consensus::store::Directory;
 use jackdaw_consensus::{
-    Answering, ClusterId, Decided, DirectoryId, Identity, Kind, Log, Machine, MachineError, Member,
-    NodeId, Options, Status, Wire, WireError,
+    Answering, ChangeError, ClusterId, Decided, DirectoryId, Identity, Kind, Log, Machine,
+    MachineError, Member, NodeId, Options, ProposeError, Role, Status, Wire, WireError,
 };
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The cluster of every test.
-pub const CLUSTER: ClusterId = ClusterId(0xc0ffee);
+pub const CLUSTER: ClusterId = ClusterId([7; 16]);
 
 /// A command, with its index.
 type Line = (u64, Vec<u8>);
@@ -29,10 +29,14 @@ pub struct Book {
 }
 
 impl Machine for Book {
-    fn apply(&mut self, index: u64, command: &[u8]) -> Vec<u8> {
+    fn reads(command: &[u8]) -> bool {
+        command != b"not a command"
+    }
+
+    fn apply(&mut self, index: u64, command: &[u8]) -> Result<Vec<u8>, MachineError> {
         let mut lines = self.lines.lock().expect("no test panics with it");
         lines.push((index, command.to_vec()));
-        format!("line {}", lines.len()).into_bytes()
+        Ok(format!("line {}", lines.len()).into_bytes())
     }
 
     fn snapshot(&self) -> Vec<u8> {
@@ -140,11 +144,50 @@ impl Cluster {
             cluster.join().await;
         }
         let voters = cluster.spots.keys().copied().take(voters).collect();
-        cluster.log(NodeId(0)).set_voters(&voters).await.expect("changed");
-        for id in cluster.ids() {
-            cluster.until(id, "it knows the voters", |s| s.voters == voters && !s.joint).await;
-        }
+        cluster.set_voters(&cluster.ids(), &voters).await;
         cluster
+    }
+
+    /// Has these nodes agree on the voters. On a busy machine leaders come and go, so whoever leads
+    /// is asked until it is so.
+    pub async fn set_voters(&self, ids: &[NodeId], voters: &BTreeSet<NodeId>) {
+        self.change(ids, |log| async move { log.set_voters(voters).await }).await;
+        for id in ids {
+            self.until(*id, "it knows the voters", |s| s.voters == *voters && !s.joint).await;
+        }
+    }
+
+    /// Has whoever leads among these nodes change something.
+    pub async fn change<F: Future<Output = Result<(), ChangeError>>>(
+        &self,
+        ids: &[NodeId],
+        change: impl Fn(Log) -> F,
+    ) {
+        let changed = tokio::time::timeout(DEADLINE, async {
+            loop {
+                let leader = self.leader_among(ids).await;
+                match change(self.log(leader)).await {
+                    Ok(()) => return,
+                    Err(ChangeError::Refused(why) | ChangeError::Stopped(why)) => panic!("{why}"),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        });
+        changed.await.expect("it is changed");
+    }
+
+    /// Whoever of these leads and can show it, and up to where it has applied.
+    pub async fn confirmed_among(&self, ids: &[NodeId]) -> (NodeId, u64) {
+        let confirmed = tokio::time::timeout(DEADLINE, async {
+            loop {
+                let leader = self.leader_among(ids).await;
+                if let Ok(index) = self.log(leader).confirm().await {
+                    return (leader, index);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        confirmed.await.expect("somebody leads")
     }
 
     pub fn ids(&self) -> Vec<NodeId> {
@@ -163,7 +206,7 @@ impl Cluster {
     async fn make(&mut self, id: NodeId) {
         let path = tempfile::tempdir().expect("a directory");
         let directory = DirectoryId(u128::from(id.0) + 1_000);
-        let member = Member { address: format!("node-{id}:7000"), directory, id };
+        let member = Member { address: format!("{id}:7000"), directory, id };
         self.spots.insert(id, Spot { member, book: Book::default(), log: None, path });
         self.start(id).await;
     }
@@ -209,17 +252,16 @@ impl Cluster {
 
     /// A new node joins as a learner, with the index of an entry as its id.
     pub async fn join(&mut self) -> NodeId {
-        let leader = self.leader_among(&self.ids()).await;
-        self.join_by(leader).await
+        self.join_by(&self.ids()).await
     }
 
-    /// The same, by way of a leader that not all need know.
-    pub async fn join_by(&mut self, leader: NodeId) -> NodeId {
-        let joined = self.log(leader).propose(b"join".to_vec()).await.expect("decided");
+    /// The same, by way of whoever leads among these.
+    pub async fn join_by(&mut self, ids: &[NodeId]) -> NodeId {
+        let joined = self.propose(ids[0], &format!("join after {}", self.spots.len())).await;
         let id = NodeId(joined.index);
         self.make(id).await;
-        let member = self.spots[&id].member.clone();
-        self.log(leader).add_learner(&member).await.expect("added");
+        let member = &self.spots[&id].member;
+        self.change(ids, |log| async move { log.add_learner(member).await }).await;
         self.until(id, "it is a member", |s| s.members.iter().any(|m| m.id == id)).await;
         id
     }
@@ -227,6 +269,18 @@ impl Cluster {
     /// Cuts these nodes off from everybody, each other included.
     pub fn cut(&self, ids: &[NodeId]) {
         self.net().cut.extend(ids);
+    }
+
+    /// Cuts off whoever leads, at a moment at which it can show that.
+    pub async fn cut_leader(&self, ids: &[NodeId]) -> NodeId {
+        loop {
+            let (leader, _) = self.confirmed_among(ids).await;
+            self.cut(&[leader]);
+            if self.status(leader).role == Role::Leader {
+                return leader;
+            }
+            self.heal();
+        }
     }
 
     pub fn heal(&self) {
@@ -272,10 +326,20 @@ impl Cluster {
         agreed.await.unwrap_or_else(|_| panic!("no leader among {ids:?}: {:?}", said()))
     }
 
-    /// Has a command decided by way of a node.
+    /// Has a command decided by way of a node, perhaps more than once: a busy machine may take too
+    /// long for the first time.
     pub async fn propose(&self, by: NodeId, command: &str) -> Decided {
-        let proposed = self.log(by).propose(command.as_bytes().to_vec()).await;
-        proposed.unwrap_or_else(|error| panic!("node {by}: {command}: {error}"))
+        let proposed = tokio::time::timeout(DEADLINE, async {
+            loop {
+                match self.log(by).propose(command.as_bytes().to_vec()).await {
+                    Ok(decided) => return decided,
+                    Err(ProposeError::Busy | ProposeError::NotLeader { .. }) => {}
+                    Err(ProposeError::Unknown) => {}
+                    Err(error) => panic!("{by}: {command}: {error}"),
+                }
+            }
+        });
+        proposed.await.unwrap_or_else(|_| panic!("{by}: {command}: not decided"))
     }
 
     /// Waits until all of them have applied an entry, and have applied the same up to there.
@@ -289,10 +353,12 @@ impl Cluster {
         assert_eq!(books.len(), 1, "they disagree");
     }
 
-    /// What a node has applied, as text.
+    /// What a node has applied, as text, each command once.
     pub fn lines(&self, id: NodeId) -> Vec<String> {
         let lines = self.spots[&id].book.lines.lock().expect("no test panics with it");
-        lines.iter().map(|(_, line)| String::from_utf8_lossy(line).into_owned()).collect()
+        let mut seen = BTreeSet::new();
+        let text = |(_, line): &Line| String::from_utf8_lossy(line).into_owned();
+        lines.iter().map(text).filter(|line| seen.insert(line.clone())).collect()
     }
 }
 
