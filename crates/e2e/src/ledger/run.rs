@@ -44,8 +44,12 @@ const SILENCE: Duration = Duration::from_millis(300);
 const GLANCE: Duration = Duration::from_millis(2);
 
 /// What the server is told: clients that acknowledge late, or are away for some time, fill their
-/// windows, so that what comes then is refused by their streams and waits in the spool.
-const SMALL_WINDOW: &str = "[stream_management]\nunacked_stanzas_max = 16\n";
+/// windows, so that what comes then is refused by their streams and waits in the spool. There is
+/// room for all of it: a queue that is full bounces, which is no fault and hides those that are.
+const SMALL_WINDOW: &str = "
+stream_management.unacked_stanzas_max = 16
+limits.offline_messages_max = 100000
+";
 
 /// How `abort` ends a process.
 const SIGABRT: i32 = 6;
