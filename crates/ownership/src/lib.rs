@@ -7,12 +7,15 @@
 //! Of a cluster, [`Cluster`] is the map that all nodes have alike: nodes, shards, epochs. It
 //! changes by [`Command`]s only, in the order of a log.
 //!
+//! [`registry`] is what owners and socket nodes say to each other about sessions.
+//!
 //! Does not: order the commands (the consensus does), know of leases or links yet, read a clock.
 #![forbid(unsafe_code)]
 
 mod cluster;
 mod ids;
 mod owners;
+pub mod registry;
 mod shard;
 mod sip;
 mod time;
