@@ -1,16 +1,18 @@
 //! The group committer: one commit in flight, so that rows become visible in the order in which
 //! they were accepted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jackdaw_store::{Batch, Op, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::fences::{ClusterId, Fences};
 use crate::options::{Options, Target};
 use crate::queue::{Job, Queue};
 use crate::session::Session;
-use crate::transaction::{Writes, commit_looking};
+use crate::transaction::{Origin, Writes, commit_looking};
 
 /// Between two attempts at first, and at most.
 const RETRY_MIN: Duration = Duration::from_millis(20);
@@ -29,6 +31,7 @@ pub(crate) struct Committer {
     deadline: Duration,
     /// How often a database is asked that has nothing to do.
     asked_every: Duration,
+    cluster: Option<ClusterId>,
     queue: Arc<Queue>,
     /// Names this engine among all that write to the database.
     writer: [u8; WRITER_BYTES],
@@ -40,11 +43,22 @@ pub(crate) struct Committer {
 }
 
 /// Jobs that are committed as one.
-enum Unit<'a> {
+enum Unit {
     /// These look at no row.
     Blind(Writes),
     /// It requires or clears.
-    Looking(&'a Batch),
+    Looking(Batch),
+}
+
+fn unit_of(jobs: &[Job]) -> Unit {
+    if let [job] = jobs
+        && looks(job)
+    {
+        return Unit::Looking(job.batch.clone());
+    }
+    let mut writes = Writes::default();
+    jobs.iter().for_each(|job| writes.add(&job.batch));
+    Unit::Blind(writes)
 }
 
 fn looks(job: &Job) -> bool {
@@ -66,6 +80,7 @@ impl Committer {
             target,
             deadline: options.deadline,
             asked_every: options.asked_every,
+            cluster: options.cluster,
             queue,
             writer,
             number: 0,
@@ -89,19 +104,83 @@ impl Committer {
     }
 
     async fn commit_group(&mut self, group: Vec<Job>) {
-        let mut blind = Vec::new();
+        let (mut blind, mut fences) = (Vec::new(), Fences::default());
         for job in group {
             if self.queue.is_away() || job.at.elapsed() > self.deadline {
                 (job.done)(Err(StoreError::Busy));
-            } else if looks(&job) {
-                self.commit_blind(std::mem::take(&mut blind)).await;
-                let result = self.commit(&Unit::Looking(&job.batch), 1).await;
-                (job.done)(result);
-            } else {
-                blind.push(job);
+                continue;
+            }
+            let is_looking = looks(&job);
+            if is_looking || !fences.add(job.batch.fences()) {
+                self.commit_jobs(std::mem::take(&mut blind)).await;
+                fences = Fences::default();
+                fences.add(job.batch.fences());
+            }
+            match is_looking {
+                true => self.commit_jobs(vec![job]).await,
+                false => blind.push(job),
             }
         }
-        self.commit_blind(blind).await;
+        self.commit_jobs(blind).await;
+    }
+
+    /// One commit for all of them, which are one that looks or several that do not. Those of former
+    /// owners are told so, and the others are tried again without them.
+    async fn commit_jobs(&mut self, mut jobs: Vec<Job>) {
+        while !jobs.is_empty() {
+            let result = match self.queue.is_away() {
+                true => Err(StoreError::Busy),
+                false => self.commit(&unit_of(&jobs), jobs.len()).await,
+            };
+            if result != Err(StoreError::Fenced) {
+                return jobs.into_iter().for_each(|job| (job.done)(result.clone()));
+            }
+            jobs = self.without_former(jobs).await;
+        }
+    }
+
+    /// Tells those of former owners, and gives the others back.
+    async fn without_former(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let mut fences = Fences::default();
+        for job in &jobs {
+            fences.add(job.batch.fences());
+        }
+        let found = match timeout(self.deadline, self.epochs(&fences)).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                jobs.into_iter().for_each(|job| (job.done)(Err(error.clone())));
+                return Vec::new();
+            }
+            // Nothing of them was written, and what is away is found out by the next.
+            Err(_elapsed) => {
+                jobs.into_iter().for_each(|job| (job.done)(Err(StoreError::Busy)));
+                return Vec::new();
+            }
+        };
+        let (former, others): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| Fences::is_former(job.batch.fences(), &found));
+        former.into_iter().for_each(|job| (job.done)(Err(StoreError::Fenced)));
+        others
+    }
+
+    /// The epochs of these shards in the database, once none is less than that of its owner.
+    async fn epochs(&self, fences: &Fences) -> Result<HashMap<u16, u64>, StoreError> {
+        let Some(cluster) = &self.cluster else {
+            return Err(StoreError::Failed("a fence, and no cluster that it is of".into()));
+        };
+        let session = self.session.as_ref().ok_or(StoreError::Busy)?;
+        let found = fences.read(session, cluster).await?;
+        let lost = fences.above(&found);
+        if lost.is_empty() {
+            return Ok(found);
+        }
+        tracing::error!(
+            shards = lost.len(),
+            "the database has older epochs than it was given: a backup was restored, or a fail-over \
+             lost what was acknowledged; its shards are claimed again"
+        );
+        lost.claim(session, cluster).await?;
+        fences.read(session, cluster).await
     }
 
     /// Looks whether the database is there.
@@ -124,23 +203,10 @@ impl Committer {
         }
     }
 
-    async fn commit_blind(&mut self, jobs: Vec<Job>) {
-        if jobs.is_empty() {
-            return;
-        }
-        if self.queue.is_away() {
-            return jobs.into_iter().for_each(|job| (job.done)(Err(StoreError::Busy)));
-        }
-        let mut writes = Writes::default();
-        jobs.iter().for_each(|job| writes.add(&job.batch));
-        let result = self.commit(&Unit::Blind(writes), jobs.len()).await;
-        jobs.into_iter().for_each(|job| (job.done)(result.clone()));
-    }
-
     /// Tries until it is known what became of the commit, or the deadline is over. Given up, its
     /// number is one of the past as soon as the next commit is written: until then it may still
     /// take effect, afterwards never.
-    async fn commit(&mut self, unit: &Unit<'_>, batches: usize) -> Result<(), StoreError> {
+    async fn commit(&mut self, unit: &Unit, batches: usize) -> Result<(), StoreError> {
         self.number += 1;
         self.is_in_doubt = false;
         let started = Instant::now();
@@ -154,7 +220,7 @@ impl Committer {
                 self.queue.committed(batches, rows, started.elapsed());
                 self.queue.set_impaired(None);
             }
-            Err(StoreError::Conflict) => self.queue.set_impaired(None),
+            Err(StoreError::Conflict | StoreError::Fenced) => self.queue.set_impaired(None),
             Err(error) => {
                 self.session = None;
                 self.queue.failed();
@@ -171,7 +237,7 @@ impl Committer {
         }
     }
 
-    async fn try_until(&mut self, unit: &Unit<'_>, until: Instant) -> Result<(), StoreError> {
+    async fn try_until(&mut self, unit: &Unit, until: Instant) -> Result<(), StoreError> {
         let mut pause = RETRY_MIN;
         loop {
             let result = timeout_at(until, self.attempt(unit, until)).await;
@@ -192,7 +258,7 @@ impl Committer {
         }
     }
 
-    async fn attempt(&mut self, unit: &Unit<'_>, until: Instant) -> Result<(), StoreError> {
+    async fn attempt(&mut self, unit: &Unit, until: Instant) -> Result<(), StoreError> {
         let is_new = self.session.is_none();
         self.connect(until).await?;
         let Some(session) = &self.session else { return Err(StoreError::Unavailable) };
@@ -201,17 +267,18 @@ impl Committer {
             return Ok(());
         }
         let was_in_doubt = std::mem::replace(&mut self.is_in_doubt, true);
+        let origin = Origin { writer: &self.writer, number: self.number, cluster: self.cluster };
         let result = match unit {
-            Unit::Blind(writes) => writes.commit(session, &self.writer, self.number).await,
-            Unit::Looking(batch) => commit_looking(session, batch, &self.writer, self.number).await,
+            Unit::Blind(writes) => writes.commit(session, origin).await,
+            Unit::Looking(batch) => commit_looking(session, batch, origin).await,
         };
         match result {
             // The number is taken: by an attempt that was on its way when the one before this read.
             Err(StoreError::Failed(_)) if self.is_written(session).await == Ok(true) => Ok(()),
             // It answered that it was rolled back.
-            Err(StoreError::Busy) => {
+            Err(error @ (StoreError::Busy | StoreError::Fenced)) => {
                 self.is_in_doubt = was_in_doubt;
-                Err(StoreError::Busy)
+                Err(error)
             }
             other => other,
         }

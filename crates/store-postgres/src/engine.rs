@@ -1,27 +1,34 @@
 //! Opening, and the hand-over to reader and committer.
 
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jackdaw_jid::BareJid;
 use jackdaw_store::{
-    Answer, Batch, Done, Durability, Engine, ItemRange, Row, StoreError, StoreStats, Table,
+    Answer, Batch, Done, Durability, Engine, Fence, Fenced, ItemRange, Row, StoreError, StoreStats,
+    Table,
 };
 use parking_lot::Mutex;
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio_postgres::Client;
 
 use crate::committer::{Committer, WRITER_BYTES};
+use crate::fences::{ClusterId, Fences};
 use crate::options::{Options, Target};
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::session::{Session, connect};
-use crate::{About, OpenError, schema};
+use crate::{About, OpenError, Place, schema};
 
 /// Rows in a database that other nodes use as well.
 pub struct PostgresEngine {
     queue: Arc<Queue>,
     reader: Arc<Reader>,
     about: About,
+    target: Target,
+    deadline: Duration,
+    cluster: Option<ClusterId>,
     handle: Handle,
     runtime: Mutex<Option<Runtime>>,
     /// Hears nothing more when the committer has ended.
@@ -56,16 +63,31 @@ impl PostgresEngine {
         });
         Ok(PostgresEngine {
             reader: Arc::new(Reader::new(
-                target,
+                target.clone(),
                 options.readers,
                 options.deadline,
                 Arc::clone(&queue),
             )),
             queue,
             about,
+            target,
+            deadline: options.deadline,
+            cluster: options.cluster,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             ended: Mutex::new(ended),
+        })
+    }
+
+    /// Gives the rows of a database to the cluster of these options, whoever had them: after its
+    /// old cluster, whose nodes must not run, is lost. Blocks.
+    pub fn adopt(options: &Options, cluster: &ClusterId) -> Result<(), OpenError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| OpenError::System(error.to_string()))?;
+        let (target, place) = (options.target()?, options.place());
+        runtime.block_on(async {
+            let (mut client, _) = prepared(options, &target, &place).await?;
+            schema::adopt(&mut client, &place, cluster).await
         })
     }
 
@@ -96,14 +118,25 @@ async fn start(
 ) -> Result<(Committer, About), OpenError> {
     let place = options.place();
     let said = |error: tokio_postgres::Error| OpenError::new(&place, &error);
-    let connected = tokio::time::timeout(options.connect_timeout, connect(target)).await;
-    let late = |_| OpenError::Late { place: place.clone(), deadline: options.connect_timeout };
-    let client = connected.map_err(late)?.map_err(said)?;
-    let about = schema::examine(&client, &place).await?;
-    schema::migrate(&client, &place).await?;
+    let (client, about) = prepared(options, target, &place).await?;
+    schema::belong(&client, &place, options.cluster.as_ref()).await?;
     let session = Session::prepare(client).await.map_err(said)?;
     let committer = Committer::new(options, target.clone(), queue, session, writer).await;
     Ok((committer.map_err(said)?, about))
+}
+
+/// A connection to a database that can be used and has our tables.
+async fn prepared(
+    options: &Options,
+    target: &Target,
+    place: &Place,
+) -> Result<(Client, About), OpenError> {
+    let connected = tokio::time::timeout(options.connect_timeout, connect(target)).await;
+    let late = |_| OpenError::Late { place: place.clone(), deadline: options.connect_timeout };
+    let client = connected.map_err(late)?.map_err(|error| OpenError::new(place, &error))?;
+    let about = schema::examine(&client, place).await?;
+    schema::migrate(&client, place).await?;
+    Ok((client, about))
 }
 
 /// As the database counts.
@@ -197,6 +230,35 @@ impl Engine for PostgresEngine {
         {
             runtime.shutdown_background();
         }
+    }
+}
+
+impl Fenced for PostgresEngine {
+    /// On a connection of its own: it waits for what former owners have on its way.
+    fn claim(&self, claims: &[Fence]) -> Answer<Vec<Fence>> {
+        let (claims, target, deadline) = (claims.to_vec(), self.target.clone(), self.deadline);
+        let cluster = self.cluster;
+        self.read(async move {
+            let Some(cluster) = cluster else {
+                return Err(StoreError::Failed("a claim, and no cluster that it is for".into()));
+            };
+            let mut fences = Fences::default();
+            if !fences.add(&claims) {
+                return Err(StoreError::Failed("a shard is claimed for two epochs".into()));
+            }
+            let claimed = tokio::time::timeout(deadline, async {
+                let session = Session::open(&target, deadline).await?;
+                fences.claim(&session, &cluster).await
+            });
+            let found = claimed.await.unwrap_or(Err(StoreError::Unavailable))?;
+            let now = |claim: &Fence| {
+                let epoch = found.get(&claim.shard).copied()?;
+                Some(Fence { shard: claim.shard, epoch })
+            };
+            let all = claims.iter().map(now).collect::<Option<Vec<Fence>>>();
+            // Deleted meanwhile: by the adoption.
+            all.ok_or_else(|| StoreError::Failed("the rows were given to another cluster".into()))
+        })
     }
 }
 

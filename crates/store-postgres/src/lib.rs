@@ -9,6 +9,9 @@
 //! a number that its transaction checks and keeps, so that a commit whose answer was lost can be
 //! tried again and takes effect once.
 //!
+//! Nodes of a cluster write a shard under the epoch of its owner (`fences`): whoever lost it is
+//! kept out from the moment at which its new owner has claimed it.
+//!
 //! The SQL is portable: no extension, no advisory lock, no sequence.
 //!
 //! Does not: spread rows over several databases, or make a commit cheaper that did not ask for
@@ -17,6 +20,7 @@
 
 mod committer;
 mod engine;
+mod fences;
 mod open_error;
 mod options;
 mod place;
@@ -28,6 +32,7 @@ mod tls;
 mod transaction;
 
 pub use engine::PostgresEngine;
+pub use fences::{CLUSTER_BYTES, ClusterId};
 pub use open_error::OpenError;
 pub use options::Options;
 pub use place::{About, Place};

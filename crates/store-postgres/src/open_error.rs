@@ -90,6 +90,14 @@ pub enum OpenError {
         /// Where.
         place: Place,
     },
+    /// The rows are another cluster's, or were written by a node that was alone.
+    #[error("{place} has the rows of {owner}; a new cluster takes them over only by being told to")]
+    OtherCluster {
+        /// Where.
+        place: Place,
+        /// Whose they are.
+        owner: String,
+    },
     /// The tables are of a newer version, or something else.
     #[error("{place}: {error}")]
     Store {

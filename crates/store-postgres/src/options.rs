@@ -6,7 +6,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use crate::tls::{Connector, Tls, connector};
-use crate::{OpenError, Place};
+use crate::{ClusterId, OpenError, Place};
 
 /// How the connections are called in the database's own lists.
 const APPLICATION: &str = "jackdaw";
@@ -27,6 +27,8 @@ pub struct Options {
     /// How often a database that has nothing to do is asked whether it is there: readiness is to
     /// say so before users notice.
     pub asked_every: Duration,
+    /// The cluster of this node; nothing for a node that is alone.
+    pub cluster: Option<ClusterId>,
 }
 
 impl Options {
@@ -57,6 +59,7 @@ impl Options {
             connect_timeout: Duration::from_secs(5),
             deadline: Duration::from_secs(5),
             asked_every: Duration::from_secs(2),
+            cluster: None,
         })
     }
 

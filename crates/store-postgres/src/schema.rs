@@ -4,7 +4,7 @@ use jackdaw_store::StoreError;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-use crate::{About, OpenError, Place};
+use crate::{About, ClusterId, OpenError, Place};
 
 /// Made first, and again by everybody: who comes second finds it.
 const MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS jackdaw_migrations (
@@ -15,7 +15,10 @@ const MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS jackdaw_migrations (
 ///
 /// Names are bytes, not text: they are compared byte by byte whatever collation the database has.
 /// `jackdaw_writers` has the number of the last commit of every engine that was opened.
-const STEPS: &[&str] = &["CREATE TABLE jackdaw_rows (
+/// `jackdaw_cluster` has at most one row: the cluster whose rows these are. `jackdaw_fences` has
+/// the epoch of each shard's owner.
+const STEPS: &[&str] = &[
+    "CREATE TABLE jackdaw_rows (
         tab BYTEA NOT NULL,
         account BYTEA NOT NULL,
         item BYTEA NOT NULL,
@@ -25,7 +28,18 @@ const STEPS: &[&str] = &["CREATE TABLE jackdaw_rows (
     CREATE TABLE jackdaw_writers (
         writer BYTEA PRIMARY KEY,
         committed BIGINT NOT NULL
-    )"];
+    )",
+    "CREATE TABLE jackdaw_cluster (
+        one BIGINT PRIMARY KEY,
+        cluster BYTEA NOT NULL
+    );
+    CREATE TABLE jackdaw_fences (
+        cluster BYTEA NOT NULL,
+        shard BIGINT NOT NULL,
+        epoch BIGINT NOT NULL,
+        PRIMARY KEY (cluster, shard)
+    )",
+];
 
 /// How often a step is tried that another node does at the same moment.
 const ATTEMPTS: usize = 20;
@@ -95,4 +109,48 @@ pub(crate) async fn examine(client: &Client, place: &Place) -> Result<About, Ope
     }
     let version = show("server_version").await?;
     Ok(About { version, place, synchronous_commit: show("synchronous_commit").await? })
+}
+
+/// Sees to it that the rows are this cluster's: those of an empty database become so.
+pub(crate) async fn belong(
+    client: &Client,
+    place: &Place,
+    cluster: Option<&ClusterId>,
+) -> Result<(), OpenError> {
+    let said = |error: tokio_postgres::Error| OpenError::new(place, &error);
+    if let Some(cluster) = cluster {
+        let join = "INSERT INTO jackdaw_cluster (one, cluster) SELECT 1, $1 \
+                    WHERE NOT EXISTS (SELECT 1 FROM jackdaw_rows) \
+                    ON CONFLICT (one) DO NOTHING";
+        client.execute(join, &[&&cluster[..]]).await.map_err(said)?;
+    }
+    let row = client.query_opt("SELECT cluster FROM jackdaw_cluster WHERE one = 1", &[]).await;
+    let row = row.map_err(said)?;
+    let found: Option<&[u8]> = row.as_ref().map(|row| row.get(0));
+    if found == cluster.map(|cluster| &cluster[..]) {
+        return Ok(());
+    }
+    let hex = |name: &[u8]| name.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let owner =
+        found.map_or("a node that was alone".into(), |name| format!("cluster {}", hex(name)));
+    Err(OpenError::OtherCluster { place: place.clone(), owner })
+}
+
+/// Gives the rows to this cluster. What other clusters have on its way is waited for, and nothing
+/// of theirs takes effect afterwards: the fences it would need are gone.
+pub(crate) async fn adopt(
+    client: &mut Client,
+    place: &Place,
+    cluster: &ClusterId,
+) -> Result<(), OpenError> {
+    let cluster = &cluster[..];
+    let adopted = async {
+        let transaction = client.transaction().await?;
+        let take = "INSERT INTO jackdaw_cluster (one, cluster) VALUES (1, $1) \
+                    ON CONFLICT (one) DO UPDATE SET cluster = excluded.cluster";
+        transaction.execute(take, &[&cluster]).await?;
+        transaction.execute("DELETE FROM jackdaw_fences WHERE cluster <> $1", &[&cluster]).await?;
+        transaction.commit().await
+    };
+    adopted.await.map_err(|error: tokio_postgres::Error| OpenError::new(place, &error))
 }

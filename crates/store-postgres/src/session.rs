@@ -18,6 +18,10 @@ pub(crate) struct Session {
     pub accounts: Statement,
     pub number: Statement,
     pub committed: Statement,
+    pub fence: Statement,
+    pub owner: Statement,
+    pub claim: Statement,
+    pub epochs: Statement,
     pub put: Statement,
     pub delete: Statement,
     pub clear: Statement,
@@ -76,6 +80,36 @@ impl Session {
             committed: client
                 .prepare("SELECT committed FROM jackdaw_writers WHERE writer = $1")
                 .await?,
+            // Keeps claims of these shards waiting until the transaction ends; a claim that was
+            // first is waited for. Fails (22012) unless every shard has the epoch it should.
+            fence: client
+                .prepare(
+                    "SELECT 1 / CASE WHEN COUNT(*) = $4 THEN 1 ELSE 0 END FROM \
+                     (SELECT jackdaw_fences.shard FROM jackdaw_fences \
+                      WHERE cluster = $1 AND (shard, epoch) IN \
+                      (SELECT * FROM unnest($2::BIGINT[], $3::BIGINT[])) \
+                      ORDER BY shard FOR SHARE) AS held",
+                )
+                .await?,
+            owner: client
+                .prepare("SELECT cluster FROM jackdaw_cluster WHERE one = 1 FOR SHARE")
+                .await?,
+            claim: client
+                .prepare(
+                    "INSERT INTO jackdaw_fences (cluster, shard, epoch) \
+                     SELECT $1, claimed.shard, claimed.epoch \
+                     FROM unnest($2::BIGINT[], $3::BIGINT[]) AS claimed (shard, epoch) \
+                     ORDER BY claimed.shard \
+                     ON CONFLICT (cluster, shard) DO UPDATE SET epoch = excluded.epoch \
+                     WHERE jackdaw_fences.epoch < excluded.epoch",
+                )
+                .await?,
+            epochs: client
+                .prepare(
+                    "SELECT shard, epoch FROM jackdaw_fences \
+                     WHERE cluster = $1 AND shard IN (SELECT unnest($2::BIGINT[]))",
+                )
+                .await?,
             put: client
                 .prepare(
                     "INSERT INTO jackdaw_rows (tab, account, item, value) \
@@ -124,6 +158,9 @@ where
     });
 }
 
+/// What the statement that holds the fences says where one is not as it should be.
+const FENCED: &str = "22012";
+
 /// A database that says nothing is away; what it says is its own.
 pub(crate) fn failure(error: &tokio_postgres::Error) -> StoreError {
     match error.as_db_error() {
@@ -134,6 +171,7 @@ pub(crate) fn failure(error: &tokio_postgres::Error) -> StoreError {
             // A standby, whose primary may be elsewhere by now.
             "25006" => StoreError::Unavailable,
             "53100" => StoreError::Full,
+            FENCED => StoreError::Fenced,
             // Another transaction was first, also as a deadlock.
             "40001" | "40P01" => StoreError::Busy,
             code => StoreError::Failed(format!("{}: {}", code, said.message())),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::join;
 use jackdaw_store::{Batch, Op, StoreError};
 
+use crate::fences::{ClusterId, Fences};
 use crate::session::{Session, failure};
 
 /// What a statement is given.
@@ -13,14 +14,28 @@ type Parameter<'a> = &'a (dyn tokio_postgres::types::ToSql + Sync);
 
 type Key = (&'static str, String, Bytes);
 
-/// Rows by key, the last write of each; none removes. Sorted, so that two nodes lock rows in the
-/// same order.
+/// What one transaction writes, and by which rights.
 #[derive(Default)]
-pub(crate) struct Writes(BTreeMap<Key, Option<Bytes>>);
+pub(crate) struct Writes {
+    /// Rows by key, the last write of each; none removes. Sorted, so that two nodes lock rows in
+    /// the same order.
+    rows: BTreeMap<Key, Option<Bytes>>,
+    fences: Fences,
+}
+
+/// Whose commit it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub writer: &'a [u8],
+    /// Higher than that of every commit before it.
+    pub number: i64,
+    pub cluster: Option<ClusterId>,
+}
 
 impl Writes {
-    /// Adds the writes of a batch that looks at no row.
+    /// Adds the writes of a batch that looks at no row. Its fences do not differ from those there.
     pub fn add(&mut self, batch: &Batch) {
+        self.fences.add(batch.fences());
         batch.ops().iter().for_each(|op| self.add_op(op));
     }
 
@@ -28,14 +43,14 @@ impl Writes {
         match op {
             Op::Put { table, account, item, value } => {
                 let key = (table.name(), account.as_str().to_owned(), item.clone());
-                self.0.insert(key, Some(value.clone()));
+                self.rows.insert(key, Some(value.clone()));
             }
             Op::Delete { table, account, item } => {
                 let key = (table.name(), account.as_str().to_owned(), item.clone());
-                self.0.insert(key, None);
+                self.rows.insert(key, None);
             }
             Op::Clear { table, account } => {
-                self.0.retain(|key, _| key.0 != table.name() || key.1 != account.as_str());
+                self.rows.retain(|key, _| key.0 != table.name() || key.1 != account.as_str());
             }
             Op::Require { .. } => {}
         }
@@ -43,14 +58,14 @@ impl Writes {
 
     /// How many rows.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.rows.len()
     }
 
     /// Writes them, as part of a transaction.
     async fn write(&self, session: &Session) -> Result<(), tokio_postgres::Error> {
         let mut puts = [const { Vec::<&[u8]>::new() }; 4];
         let mut deletes = [const { Vec::<&[u8]>::new() }; 3];
-        for ((table, account, item), value) in &self.0 {
+        for ((table, account, item), value) in &self.rows {
             let key = [table.as_bytes(), account.as_bytes(), item];
             match value {
                 Some(value) => {
@@ -80,20 +95,16 @@ impl Writes {
 
     /// One transaction in one trip: everything is sent before anything is answered. If a step fails
     /// the database takes the end as a rollback.
-    pub async fn commit(
-        &self,
-        session: &Session,
-        writer: &[u8],
-        number: i64,
-    ) -> Result<(), StoreError> {
-        let of_writer: [Parameter<'_>; 2] = [&writer, &number];
-        let (begin, numbered, written, end) = join!(
+    pub async fn commit(&self, session: &Session, origin: Origin<'_>) -> Result<(), StoreError> {
+        let of_writer: [Parameter<'_>; 2] = [&origin.writer, &origin.number];
+        let (begin, numbered, held, written, end) = join!(
             session.client.batch_execute("BEGIN"),
             session.client.execute(&session.number, &of_writer),
+            self.fences.hold(session, origin.cluster),
             self.write(session),
             session.client.batch_execute("COMMIT"),
         );
-        let all = begin.and(numbered).and_then(|rows| written.map(|()| rows));
+        let all = begin.and(numbered).and_then(|rows| held.and(written).map(|()| rows));
         let rows = all.and_then(|rows| end.map(|()| rows)).map_err(|error| failure(&error))?;
         known_writer(rows)
     }
@@ -112,14 +123,16 @@ fn known_writer(rows: u64) -> Result<(), StoreError> {
 pub(crate) async fn commit_looking(
     session: &Session,
     batch: &Batch,
-    writer: &[u8],
-    number: i64,
+    origin: Origin<'_>,
 ) -> Result<(), StoreError> {
     let client = &session.client;
+    let mut fences = Fences::default();
+    fences.add(batch.fences());
     let result = async {
         client.batch_execute("BEGIN ISOLATION LEVEL SERIALIZABLE").await.map_err(said)?;
-        let rows = client.execute(&session.number, &[&writer, &number]).await.map_err(said)?;
-        known_writer(rows)?;
+        let of_writer: [Parameter<'_>; 2] = [&origin.writer, &origin.number];
+        known_writer(client.execute(&session.number, &of_writer).await.map_err(said)?)?;
+        fences.hold(session, origin.cluster).await.map_err(said)?;
         check(session, batch).await?;
         let mut writes = Writes::default();
         for op in batch.ops() {

@@ -72,10 +72,21 @@ pub enum Op {
     },
 }
 
+/// By which right a shard is written: as its owner since the assignment of this epoch. Epochs of
+/// one cluster rise, and no two assignments have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fence {
+    /// The shard.
+    pub shard: u16,
+    /// The epoch of the owner who writes.
+    pub epoch: u64,
+}
+
 /// Steps that are committed together or not at all, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     ops: Vec<Op>,
+    fences: Vec<Fence>,
 }
 
 impl Batch {
@@ -117,6 +128,19 @@ impl Batch {
     ) {
         let (account, item) = (account.clone(), Bytes::copy_from_slice(item));
         self.ops.push(Op::Require { table, account, item, value: Some(value.into()) });
+    }
+
+    /// The commit fails with [`StoreError::Fenced`](crate::StoreError::Fenced) if somebody has
+    /// claimed the shard for a later epoch. An engine that is one node's alone does not look.
+    pub fn fence(&mut self, fence: Fence) {
+        if !self.fences.contains(&fence) {
+            self.fences.push(fence);
+        }
+    }
+
+    /// By which rights it is written.
+    pub fn fences(&self) -> &[Fence] {
+        &self.fences
     }
 
     /// The steps.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::Bytes;
 use jackdaw_jid::BareJid;
 
-use crate::{Batch, Durability, Engine, ItemRange, StoreError, Table};
+use crate::{Batch, Durability, Engine, Fence, Fenced, ItemRange, StoreError, Table};
 
 const TABLE: Table = Table::new("conformance");
 const OTHER: Table = Table::new("conformance_other");
@@ -214,6 +214,68 @@ fn a_closed_engine_says_so(engine: &dyn Engine) {
     let mut batch = Batch::new();
     batch.put(TABLE, &account("late@x"), b"", Bytes::new());
     assert_eq!(wait(engine.commit(batch, Durability::Durable)), Err(StoreError::Closed));
+}
+
+/// For engines that several nodes use: `open` gives two on the same rows, which are empty.
+pub fn fencing(open: &dyn Fn() -> [Arc<dyn Fenced>; 2]) {
+    later_owners_keep_former_ones_out(&open());
+    a_stale_batch_does_not_hinder_others(&open());
+    claims_only_raise(&open());
+}
+
+fn fenced(item: &[u8], fences: &[Fence]) -> Batch {
+    let mut batch = Batch::new();
+    batch.put(TABLE, &account("fenced@x"), item, Bytes::new());
+    fences.iter().for_each(|fence| batch.fence(*fence));
+    batch
+}
+
+fn later_owners_keep_former_ones_out([old, new]: &[Arc<dyn Fenced>; 2]) {
+    let (of, before, after) =
+        (account("fenced@x"), Fence { shard: 7, epoch: 5 }, Fence { shard: 7, epoch: 9 });
+    let commit = |engine: &Arc<dyn Fenced>, item: &[u8], fence| {
+        wait(engine.commit(fenced(item, &[fence]), Durability::Durable))
+    };
+    assert_eq!(wait(old.claim(&[before])), Ok(vec![before]));
+    assert_eq!(commit(old, b"1", before), Ok(()));
+    assert_eq!(wait(new.claim(&[after])), Ok(vec![after]));
+    assert_eq!(commit(old, b"2", before), Err(StoreError::Fenced));
+    assert_eq!(commit(new, b"3", after), Ok(()));
+    assert_eq!(items(&**new, &of, ItemRange::first(9)), [b"1".to_vec(), b"3".to_vec()]);
+    // Batches that look at rows are no exception.
+    let mut looking = fenced(b"4", &[before]);
+    looking.require_absent(TABLE, &of, b"4");
+    assert_eq!(wait(old.commit(looking, Durability::Durable)), Err(StoreError::Fenced));
+    assert_eq!(items(&**new, &of, ItemRange::first(9)).len(), 2);
+}
+
+fn a_stale_batch_does_not_hinder_others([old, new]: &[Arc<dyn Fenced>; 2]) {
+    const BATCHES: u16 = 200;
+    let fence = |shard, epoch| Fence { shard, epoch };
+    let all: Vec<Fence> = (0..BATCHES).map(|shard| fence(shard, 5)).collect();
+    assert_eq!(wait(old.claim(&all)), Ok(all.clone()));
+    let lost: Vec<Fence> = (0..BATCHES).step_by(3).map(|shard| fence(shard, 6)).collect();
+    assert_eq!(wait(new.claim(&lost)), Ok(lost));
+    // Handed over together, so that the engine commits them together.
+    let commits: Vec<_> = all
+        .iter()
+        .map(|fence| old.commit(fenced(&fence.shard.to_be_bytes(), &[*fence]), Durability::Durable))
+        .collect();
+    for (shard, commit) in (0..BATCHES).zip(commits) {
+        let expected = if shard % 3 == 0 { Err(StoreError::Fenced) } else { Ok(()) };
+        assert_eq!(wait(commit), expected, "shard {shard}");
+        let row = wait(old.get(TABLE, &account("fenced@x"), &shard.to_be_bytes())).expect("read");
+        assert_eq!(row.is_some(), shard % 3 != 0, "shard {shard}");
+    }
+}
+
+fn claims_only_raise([old, new]: &[Arc<dyn Fenced>; 2]) {
+    let fence = |shard, epoch| Fence { shard, epoch };
+    assert_eq!(wait(new.claim(&[fence(1, 9)])), Ok(vec![fence(1, 9)]));
+    let claimed = wait(old.claim(&[fence(2, 5), fence(1, 5)]));
+    assert_eq!(claimed, Ok(vec![fence(2, 5), fence(1, 9)]), "shard 1 is somebody else's");
+    assert_eq!(wait(new.claim(&[fence(1, 9)])), Ok(vec![fence(1, 9)]), "again is no harm");
+    assert_eq!(wait(old.claim(&[])), Ok(Vec::new()));
 }
 
 /// For engines that last: what was committed durably is there when the directory is opened again.

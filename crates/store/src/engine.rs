@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jackdaw_jid::BareJid;
 
-use crate::{Answer, Batch, StoreError, Table};
+use crate::{Answer, Batch, Fence, StoreError, Table};
 
 /// When a commit counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,4 +121,13 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Commits what is queued, syncs and closes. Later commits get [`StoreError::Closed`]. Blocks.
     fn close(&self);
+}
+
+/// An engine that several nodes use at once, and that keeps former owners of a shard out.
+pub trait Fenced: Engine {
+    /// Raises the shards to these epochs. From the answer on no write of a lower epoch takes
+    /// effect, and what took effect before is seen by every read that begins now. Each shard is
+    /// answered for, in its order: with its epoch now, which is a later one if somebody claimed
+    /// it for that.
+    fn claim(&self, claims: &[Fence]) -> Answer<Vec<Fence>>;
 }

@@ -24,6 +24,10 @@ pub enum StoreError {
     /// The disk is full. Nothing was written; it works again when there is room.
     #[error("the disk is full")]
     Full,
+    /// A shard that the batch is for has an owner with a later epoch. Nothing was written, nor will
+    /// anything of an earlier commit of ours for this shard.
+    #[error("the shard has a later owner")]
+    Fenced,
     /// Writing or syncing failed. What the disk holds is not known, so nothing is acknowledged any
     /// more until a restart has read it anew: a failed fsync is never tried again.
     #[error("the store failed: {0}")]

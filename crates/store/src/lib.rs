@@ -22,8 +22,8 @@ mod row;
 mod typed;
 
 pub use answer::Answer;
-pub use batch::{Batch, Op, Table};
-pub use engine::{Done, Durability, Engine, ItemRange, Row, StoreStats};
+pub use batch::{Batch, Fence, Op, Table};
+pub use engine::{Done, Durability, Engine, Fenced, ItemRange, Row, StoreStats};
 pub use error::StoreError;
 pub use memory::MemoryEngine;
 pub use row::{Fields, Value, Writer};
