@@ -91,7 +91,9 @@ struct World {
 impl World {
     fn new(seed: u64, kind: Kind) -> World {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let count = 3 + chance.below(7) as usize;
+        // With a list of two and its first name given twice, one answer decides everything.
+        let least = if kind == Kind::Mistakes { 2 } else { 3 };
+        let count = least + chance.below(10 - least as u64) as usize;
         let names: Vec<Name> = (0..count).map(|n| name(&format!("node-{n}"))).collect();
         let joining = if kind == Kind::Restarts { chance.below(3) as usize } else { 0 };
         let mut configs: Vec<Config> = names
@@ -112,12 +114,14 @@ impl World {
             // Without one node each list has all but one, or all, and meets every other.
             let wrong = names[chance.below(count as u64) as usize].clone();
             for config in &mut configs {
-                if chance.percent(30) && config.me != wrong {
+                if count > 2 && chance.percent(30) && config.me != wrong {
                     config.initial.remove(&wrong);
                 }
             }
-            if chance.percent(50) {
-                configs.push(configs[chance.below(2) as usize].clone());
+            // Every other node is there once: of twins alone there could be two clusters.
+            let twin = if count == 2 { 0 } else { chance.below(2) as usize };
+            if count == 2 || chance.percent(50) {
+                configs.push(configs[twin].clone());
             }
         }
         let place = |config| Place {

@@ -12,7 +12,7 @@
 //!   another cluster, for then this one will never be.
 //! - When every node of the list has said so, and only then, the node that proposed it begins it.
 //!   Two lists with a node in common cannot both come to that, nor can two directories under one
-//!   name.
+//!   name if another node of the list is there once.
 //! - A node that is told to join, or that meets a member, joins and does not propose.
 //!
 //! So a node that lost its disk joins as a new one, or waits and says why. What nobody can resolve
