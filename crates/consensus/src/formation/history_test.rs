@@ -92,8 +92,8 @@ impl World {
     fn new(seed: u64, kind: Kind) -> World {
         let mut chance = Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
         // With a list of two and its first name given twice, one answer decides everything.
-        let least = if kind == Kind::Mistakes { 2 } else { 3 };
-        let count = least + chance.below(10 - least as u64) as usize;
+        let of_two = kind == Kind::Mistakes && chance.percent(50);
+        let count = if of_two { 2 } else { 3 + chance.below(7) as usize };
         let names: Vec<Name> = (0..count).map(|n| name(&format!("node-{n}"))).collect();
         let joining = if kind == Kind::Restarts { chance.below(3) as usize } else { 0 };
         let mut configs: Vec<Config> = names
