@@ -15,10 +15,10 @@ use bugs::Bug;
 use world::World;
 
 /// How many histories are played.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 1_000;
 
 /// How many steps the faults last.
-const STEPS: usize = 600;
+const STEPS: usize = 1_200;
 
 fn chosen() -> Option<u64> {
     std::env::var("JACKDAW_REGISTRY_SEED").ok().and_then(|seed| seed.parse().ok())
@@ -69,7 +69,7 @@ fn one_socket_at_a_time_acts_for_a_full_jid() {
         ("cuts", seen_sum(|it| it.cuts)),
     ] {
         println!("{what}: {count}");
-        assert!(count > 0, "{what}");
+        assert!(count > 20, "{what}: {count}");
     }
 }
 
