@@ -9,8 +9,11 @@ use crate::ids::{Epoch, NodeId};
 pub enum Owner {
     /// This node.
     Here(Epoch),
-    /// Another one.
+    /// Another one, or it will be: what is sent to it waits there until it is.
     Node(NodeId, Epoch),
+    /// Nobody of whom this node knows: the owner has ended and none is chosen yet, or it is this
+    /// node, which is not ready or has no lease. To be asked again.
+    Nobody,
 }
 
 /// Knows the owner of every account.

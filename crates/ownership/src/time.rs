@@ -24,3 +24,13 @@ impl Add<Duration> for Boottime {
         Boottime(self.0.saturating_add(duration))
     }
 }
+
+/// Both clocks of a machine, read one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Reading {
+    /// What leases are counted by.
+    pub boottime: Boottime,
+    /// Since 1970. No order of events depends on it: a jump of it tells of a time away that the
+    /// other clock may not have counted.
+    pub wall: Duration,
+}

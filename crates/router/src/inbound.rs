@@ -61,6 +61,11 @@ impl Router {
                 self.forward(node, epoch, stanza, effects);
                 Taken::Done
             }
+            // As where the owner is not reached: the sender is told to try again (P7).
+            Routed::Unowned(stanza) => {
+                self.refuse(&stanza, &StanzaError::resource_constraint(), effects);
+                Taken::Done
+            }
             Routed::Host(host, stanza) => {
                 self.at_host(sender, host, stanza, effects).await;
                 Taken::Done

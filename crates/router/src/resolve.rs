@@ -30,6 +30,8 @@ pub enum Routed {
     },
     /// For a domain that is not served here.
     Remote(Stanza),
+    /// For an account of a served domain that no node owns at the moment.
+    Unowned(Stanza),
 }
 
 impl Router {
@@ -42,6 +44,7 @@ impl Router {
             Some(_) if to.local().is_some() => match self.owners.owner_of(to) {
                 Owner::Here(_) => Routed::Account(stanza),
                 Owner::Node(node, epoch) => Routed::Elsewhere { node, epoch, stanza },
+                Owner::Nobody => Routed::Unowned(stanza),
             },
             Some(host) => Routed::Host(host.clone(), stanza),
         }

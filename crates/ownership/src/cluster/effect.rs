@@ -6,7 +6,7 @@ use crate::shard::ShardId;
 use super::config::Features;
 
 /// What an entry changed. The same on every node; what a node has to do about it is the business
-/// of `LocalNode`.
+/// of [`LocalNode`](crate::LocalNode).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Shards are served.

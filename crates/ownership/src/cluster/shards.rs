@@ -49,6 +49,18 @@ impl Assignment {
         }
     }
 
+    /// The effect of the entry that made it so.
+    pub(crate) fn effect(self, shards: Vec<ShardId>) -> Effect {
+        let Assignment { owner, epoch, phase } = self;
+        match phase {
+            Phase::Active => Effect::Active { shards, owner, epoch },
+            Phase::Handoff { to, epoch: next } => {
+                Effect::Handoff { shards, from: owner, sealed: epoch, to, epoch: next }
+            }
+            Phase::Recovering => Effect::Recovering { shards, to: owner, epoch },
+        }
+    }
+
     /// Who has it when what is under way succeeds.
     pub fn heir(&self) -> Incarnation {
         match self.phase {
