@@ -86,20 +86,22 @@ fn scan<'a>(bytes: &'a [u8], tokens: &mut Tokenizer<'a>) -> Result<Option<Draft>
         Some(Token::Start(start)) => root(bytes, &start)?,
         Some(Token::Text(_) | Token::End(_)) | None => return Err(ParseError::NotAStanza),
     };
-    let children = &mut draft.parsed.to_mut().children;
+    let parsed = draft.parsed.to_mut();
     let mut depth = 1u32;
     while let Some(token) = tokens.next()? {
         match token {
             Token::Start(start) => {
                 depth += 1;
                 if depth == 2 {
-                    children.push(child(bytes, &start));
+                    let child = child(bytes, &start);
+                    parsed.sieve.add(bytes.get(child.ns.range()).unwrap_or_default());
+                    parsed.children.push(child);
                 }
             }
             Token::End(end) => {
                 depth -= 1;
                 if depth == 1
-                    && let Some(open) = children.last_mut()
+                    && let Some(open) = parsed.children.last_mut()
                 {
                     open.whole.end = end.end;
                 }

@@ -26,10 +26,14 @@ impl Span {
         self.start == self.end
     }
 
+    pub(crate) fn range(self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
     /// What stands there. The tokenizer cuts only at ASCII characters.
     #[inline]
     pub(crate) fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+        text.get(self.range()).unwrap_or_default()
     }
 }
 
@@ -62,10 +66,44 @@ impl Child {
     }
 }
 
+/// Which namespaces the children of a stanza may be in, a bit for each of 32 sorts.
+///
+/// A dozen extensions ask each message for payloads of theirs, and most messages have none of them:
+/// one bit says so, where a look at every child would compare as many names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sieve(u32);
+
+impl Sieve {
+    /// Adds a namespace as it stands in the stanza, empty for the stream's own.
+    #[inline]
+    pub fn add(&mut self, ns: &[u8]) {
+        self.0 |= Sieve::bit(if ns.is_empty() { crate::ns::CLIENT.as_bytes() } else { ns });
+    }
+
+    /// Whether a namespace may be among those that were added. `false` is certain.
+    #[inline]
+    pub fn may_have(self, ns: &str) -> bool {
+        self.0 & Sieve::bit(ns.as_bytes()) != 0
+    }
+
+    /// Length and two letters: namespaces end in versions or fragments, and differ in the middle.
+    #[inline]
+    const fn bit(ns: &[u8]) -> u32 {
+        let length = ns.len();
+        if length == 0 {
+            return 1;
+        }
+        let sort = length + ns[length - 1] as usize * 5 + ns[length / 2] as usize;
+        1 << (sort % 32)
+    }
+}
+
 /// The bytes of a stanza and what stands where in them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parsed {
     pub text: SharedStr,
+    /// Of `children`, also of those removed.
+    pub sieve: Sieve,
     /// The value of `id`, raw. Empty and absent are told apart by `has_id`.
     pub id: Span,
     pub has_id: bool,
@@ -135,6 +173,34 @@ impl Drop for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_sieve_says_no_of_nothing_that_was_added(
+            added in prop::collection::vec("[ -~é]{0,40}", 0..6),
+            other in "[ -~é]{0,40}",
+        ) {
+            let mut sieve = Sieve::default();
+            added.iter().for_each(|ns| sieve.add(ns.as_bytes()));
+            for ns in &added {
+                let ns = if ns.is_empty() { crate::ns::CLIENT } else { ns };
+                prop_assert!(sieve.may_have(ns));
+            }
+            let mut with_other = sieve;
+            with_other.add(other.as_bytes());
+            prop_assert!(added.iter().all(|ns| ns.is_empty() || with_other.may_have(ns)));
+        }
+    }
+
+    #[test]
+    fn a_plain_message_has_nothing_that_extensions_ask_every_message_for() {
+        let mut sieve = Sieve::default();
+        sieve.add(b"");
+        for ns in [ns::CARBONS, ns::CHAT_STATES, ns::DELAY, ns::HINTS, ns::STANZA_ID] {
+            assert!(!sieve.may_have(ns), "{ns}");
+        }
+    }
 
     #[test]
     fn memory_is_used_again_once_nobody_has_it() {

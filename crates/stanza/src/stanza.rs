@@ -235,8 +235,19 @@ impl Stanza {
         parsed.children.iter().filter(|child| !child.is_removed).map(|child| child.payload(text))
     }
 
+    /// Whether a child element may be in this namespace: `false` is certain, and cheap.
+    #[inline]
+    pub fn may_have_in(&self, ns: &str) -> bool {
+        self.parsed.get().sieve.may_have(ns)
+    }
+
     /// The first child element of this name.
+    #[inline]
     pub fn payload(&self, ns: &str, name: &str) -> Option<Payload<'_>> {
+        if self.may_have_in(ns) { self.find_payload(ns, name) } else { None }
+    }
+
+    fn find_payload(&self, ns: &str, name: &str) -> Option<Payload<'_>> {
         let parsed = self.parsed.get();
         let text = parsed.text.as_str();
         let is_it = |child: &&Child| !child.is_removed && child.is(text, ns, name);
@@ -244,6 +255,7 @@ impl Stanza {
     }
 
     /// Whether there is a child element of this name.
+    #[inline]
     pub fn has(&self, ns: &str, name: &str) -> bool {
         self.payload(ns, name).is_some()
     }

@@ -67,7 +67,7 @@ fn copy_sent(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
     if stanza.kind() != Kind::Message {
         return Flow::Continue;
     }
-    if stanza.payloads().any(|payload| is_copy(&payload)) {
+    if stanza.may_have_in(ns::CARBONS) && stanza.payloads().any(|payload| is_copy(&payload)) {
         return Flow::Refuse(StanzaError::policy_violation().text("only a server makes carbons"));
     }
     let Some(sender) = ctx.session else { return Flow::Continue };
@@ -87,7 +87,9 @@ fn copy_received(ctx: &mut PhaseCtx<'_>, stanza: &mut Stanza) -> Flow {
     if stanza.kind() != Kind::Message {
         return Flow::Continue;
     }
-    if stanza.remove_payloads(|payload| is_copy(&payload)) > 0 && stanza.payloads().next().is_none()
+    if stanza.may_have_in(ns::CARBONS)
+        && stanza.remove_payloads(|payload| is_copy(&payload)) > 0
+        && stanza.payloads().next().is_none()
     {
         return Flow::Stop("a forged carbon copy");
     }

@@ -39,7 +39,8 @@ fn is_kept(message: &Stanza) -> bool {
 /// Whether a message says nothing but that its sender types, or stopped to.
 fn is_chat_state_only(message: &Stanza) -> bool {
     let is_state = |payload: &Payload<'_>| payload.ns == ns::CHAT_STATES;
-    message.payloads().any(|payload| is_state(&payload))
+    message.may_have_in(ns::CHAT_STATES)
+        && message.payloads().any(|payload| is_state(&payload))
         && message.payloads().all(|payload| is_state(&payload) || is_accessory(&payload))
 }
 
