@@ -108,7 +108,8 @@ fn guess(server: &Server, crowd: &Crowd) -> Result<Vec<Finding>> {
         }),
         Finding::that(what, during <= (before * 2).max(PROMPT), || {
             format!("twice as much or {} at most", millis(PROMPT))
-        }),
+        })
+        .of_time(),
     ])
 }
 

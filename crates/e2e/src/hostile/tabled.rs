@@ -76,7 +76,8 @@ pub fn unharmed(report: &Report) -> Vec<Finding> {
         ledger(report),
         Finding::that(format!("healthy {latency}"), is_prompt, || {
             format!("more than twice as much and more than {} ({windows})", millis(NOTICED))
-        }),
+        })
+        .of_time(),
     ]
 }
 
